@@ -1,0 +1,5 @@
+"""`python -m crawler` is `openness`."""
+
+from crawler.cli import main
+
+main()

@@ -1,0 +1,213 @@
+"""One account's conversation with the Hugging Face Hub: huggingface_hub under our transport rules.
+
+The library brings the HTTP client, the headers and the knowledge of how the Hub says no. It has no
+timeouts, conditional requests or limit on sizes, and does not repeat what failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+from huggingface_hub import errors
+
+# The library marks none of these as exported, and documents them all.
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+    parse_ratelimit_headers,
+)
+
+from crawler.http import (
+    Allowance,
+    Answer,
+    Budget,
+    Meter,
+    TransportRules,
+    Unread,
+    address,
+    lower_keys,
+    read_bounded,
+    same_host,
+    seconds_to_wait,
+    unread_status,
+    with_patience,
+)
+from crawler.sources.base import Usage
+from pipelines.model import VisitStatus
+
+logger = logging.getLogger(__name__)
+
+_MOST_REDIRECTS = 5
+
+
+class HubClient:
+    """Fetches from the Hub; raises `Unread` and nothing else. Safe to share between threads.
+
+    The HTTP client beneath is shared by the whole process and not ours to close.
+    """
+
+    def __init__(
+        self, *, endpoint: str, token: str | None, rules: TransportRules, clock: Callable[[], datetime]
+    ) -> None:
+        self.token = token
+        self._endpoint = endpoint.rstrip("/")
+        self._rules = rules
+        self._clock = clock
+        self._meter = Meter()
+        self._budgets = {
+            "api": Budget(clock, lambda limit: _used_up("API requests", limit)),
+            "resolvers": Budget(clock, lambda limit: _used_up("file requests", limit)),
+        }
+        # With `token=None` the library would look for one in the environment and in files.
+        self._headers = {**build_hf_headers(token=token or False), "user-agent": rules.user_agent}
+        self._refused = threading.Event()
+
+    @property
+    def usage(self) -> Usage:
+        counted = self._meter.usage
+        told = [left for budget in self._budgets.values() if (left := budget.remaining) is not None]
+        return replace(counted, remaining=min(told, default=None))
+
+    def where(self, path: str) -> str:
+        """The address of something at the Hub, as it may be said."""
+        return address(self._endpoint + path)
+
+    def fetch_info(self, path: str, etag: str = "") -> Answer:
+        """One request to the API; 200 or 304."""
+        return self._fetch(path, "api", etag)
+
+    def fetch_file(self, path: str, etag: str = "") -> Answer:
+        """One file, which has a limit of its own; 200 or 304."""
+        return self._fetch(path, "resolvers", etag)
+
+    def _fetch(self, path: str, bucket: str, etag: str) -> Answer:
+        """One request, with its redirects; an answer of 200 or 304, or Unread."""
+        url = self._endpoint + path
+        headers = dict(self._headers)
+        if etag:
+            headers["if-none-match"] = etag
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._ask(url, bucket, headers)
+            if answer.status not in (301, 302, 303, 307, 308):
+                return answer
+            target = urljoin(url, answer.headers.get("location", ""))
+            if not same_host(url, target):
+                # Only large files lie elsewhere; our token and our trust are for the Hub alone.
+                raise Unread(VisitStatus.FAILED, f"{address(url)} redirects to another host")
+            url = target
+        raise Unread(VisitStatus.FAILED, f"more than {_MOST_REDIRECTS} redirects from {address(url)}")
+
+    def _ask(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
+        answer = with_patience(self._rules, lambda: self._ask_once(url, bucket, headers), clock=self._clock)
+        if answer.status in (200, 304) or 300 <= answer.status < 400:
+            return answer
+        raise self._refusal(answer, url, bucket)
+
+    def _ask_once(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
+        budget = self._budgets[bucket]
+        budget.take()
+        answer: Answer | None = None
+        rules = self._rules
+        self._meter.add(requests=1, charged=1)
+        deadline = time.monotonic() + rules.total_timeout
+        try:
+            # The library's client has no timeout of its own, so every request brings one.
+            with get_session().stream(
+                "GET",
+                url,
+                headers=dict(headers),
+                timeout=httpx2.Timeout(rules.read_timeout, connect=rules.connect_timeout),
+                follow_redirects=False,
+            ) as response:
+                body = read_bounded(response.iter_bytes(), url, rules, deadline)
+            self._meter.add(bytes=len(body))
+            answer = Answer(
+                status=response.status_code, headers=lower_keys(dict(response.headers)), body=body
+            )
+        except httpx2.TimeoutException as error:
+            reason = f"no answer from {address(url)} in time"
+            raise Unread(VisitStatus.FAILED, reason) from error
+        except httpx2.DecodingError as error:
+            reason = f"the answer of {address(url)} cannot be decompressed"
+            raise Unread(VisitStatus.FAILED, reason) from error
+        except httpx2.TransportError as error:
+            reason = rules.say(f"the connection to {address(url)} broke: {type(error).__name__}")
+            raise Unread(VisitStatus.FAILED, reason, again=True) from error
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+            # HF_HUB_OFFLINE ends here too: the library raises a ConnectionError then.
+            reason = rules.say(f"asking {address(url)} failed: {type(error).__name__}")
+            raise Unread(VisitStatus.FAILED, reason) from error
+        finally:
+            budget.settle(self._allowance(answer) if answer else None)
+        return answer
+
+    def _allowance(self, answer: Answer) -> Allowance | None:
+        told = parse_ratelimit_headers(answer.headers)
+        if told is None:
+            return None
+        resets_at = self._clock() + timedelta(seconds=told.reset_in_seconds)
+        return Allowance(remaining=told.remaining, resets_at=resets_at, limit=told.limit)
+
+    def _refusal(self, answer: Answer, url: str, bucket: str) -> Unread:
+        """What an unusable answer means. The library knows the Hub's own ways of saying so."""
+        error = _library_error(answer, url)
+        status = answer.status
+        if isinstance(error, errors.GatedRepoError):
+            return Unread(
+                VisitStatus.DENIED, "gated: access must be asked for at the Hub", http_status=status
+            )
+        if isinstance(error, errors.DisabledRepoError):
+            return Unread(VisitStatus.DENIED, "access is disabled at the Hub", http_status=status)
+        told = answer.headers.get("x-error-code", "")
+        if told == "RepoNotFound":
+            return Unread(VisitStatus.MISSING, "the Hub knows no such public repository", http_status=status)
+        if isinstance(error, (errors.RemoteEntryNotFoundError, errors.RevisionNotFoundError)):
+            return Unread(VisitStatus.MISSING, "the Hub has no such file", http_status=status)
+        if status == 401 and self.token:
+            return self._refused_token(url)
+        if status == 429:
+            wait = seconds_to_wait(answer.headers, self._clock())
+            budget = self._budgets[bucket]
+            reason = budget.describe(None)
+            if wait is not None:
+                budget.close(reason, self._clock() + timedelta(seconds=wait))
+            return Unread(VisitStatus.FAILED, reason.removeprefix("not asked: "), http_status=429)
+        return unread_status(status, url, self._rules)
+
+    def _refused_token(self, url: str) -> Unread:
+        reason = f"HF_TOKEN was refused by {urlsplit(url).netloc.rpartition('@')[2]} (401)"
+        for budget in self._budgets.values():
+            budget.close(reason)
+        if not self._refused.is_set():
+            self._refused.set()
+            logger.error("%s", reason)
+        return Unread(VisitStatus.FAILED, reason, http_status=401)
+
+
+def _library_error(answer: Answer, url: str) -> Exception | None:
+    """The error that huggingface_hub makes of an answer."""
+    headers = {k: v for k, v in answer.headers.items() if k not in ("content-encoding", "transfer-encoding")}
+    response = httpx2.Response(
+        answer.status, headers=headers, content=answer.body[:4096], request=httpx2.Request("GET", url)
+    )
+    try:
+        hf_raise_for_status(response)
+    except errors.HfHubHTTPError as error:
+        return error
+    except (ValueError, TypeError, AttributeError):
+        # The library takes the body apart for its message and stumbles over some shapes.
+        return None
+    return None
+
+
+def _used_up(what: str, limit: int | None) -> str:
+    number = f"{limit} " if limit else ""
+    return f"not asked: the Hub's limit of {number}{what} in five minutes is used up"

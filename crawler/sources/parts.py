@@ -1,0 +1,78 @@
+"""Making visits: the few ways in which reading one part of an artifact can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from crawler.http import Unread
+from pipelines.model import Capture, Validators, Visit, VisitRequest, VisitStatus, digest_bytes
+
+INCOMPLETE = "incomplete"
+"""Last word of the main part's token while some part could not be read: then an unchanged artifact
+is gone through again next night, instead of being passed over with a hole in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporter:
+    """Makes the visits of one request; asks the clock once for each."""
+
+    request: VisitRequest
+    clock: Callable[[], datetime]
+
+    def known(self, part: str) -> Validators | None:
+        return self.request.known.get(part)
+
+    def read(self, part: str, url: str, capture: Capture, http_status: int = 200) -> Visit:
+        """The bytes of a part: unchanged where they are the ones stored."""
+        stored = self.known(part)
+        if stored and stored.sha256 == digest_bytes(capture.body):
+            return self.unchanged(part, url, http_status)
+        return self._handed_over(part, url, capture, http_status)
+
+    def read_main(self, part: str, url: str, capture: Capture, http_status: int = 200) -> Visit:
+        """The bytes of the main part. A new token is handed over with the old bytes: it says where
+        reading stood."""
+        stored = self.known(part)
+        if stored and stored.token != capture.token:
+            return self._handed_over(part, url, capture, http_status)
+        return self.read(part, url, capture, http_status)
+
+    def _handed_over(self, part: str, url: str, capture: Capture, http_status: int) -> Visit:
+        return Visit(
+            ref=self.request.ref,
+            part=part,
+            url=url,
+            at=self.clock(),
+            status=VisitStatus.OK,
+            capture=capture,
+            http_status=http_status,
+        )
+
+    def unchanged(self, part: str, url: str, http_status: int | None = None) -> Visit:
+        return self._without(part, url, VisitStatus.UNCHANGED, "", http_status)
+
+    def missing(self, part: str, url: str, reason: str) -> Visit:
+        return self._without(part, url, VisitStatus.MISSING, reason, None)
+
+    def unread(self, part: str, url: str, error: Unread) -> Visit:
+        return self._without(part, url, error.status, error.reason, error.http_status)
+
+    def _without(
+        self, part: str, url: str, status: VisitStatus, reason: str, http_status: int | None
+    ) -> Visit:
+        return Visit(
+            ref=self.request.ref,
+            part=part,
+            url=url,
+            at=self.clock(),
+            status=status,
+            http_status=http_status,
+            reason=reason,
+        )
+
+
+def is_complete(visits: Iterable[Visit]) -> bool:
+    """Whether nothing is left to ask again: no part was denied or failed."""
+    return not any(visit.status in (VisitStatus.DENIED, VisitStatus.FAILED) for visit in visits)

@@ -1,0 +1,238 @@
+"""The review queue: which proposals are questions to a curator, and everything needed to answer one.
+
+The current proposal of a cell is a question exactly when it proposes a class, the class is not
+the cell's rating, and no decision in force stands against the same class on the same evidence: a
+rejection, an override, or a deferral that is not over. So a question that was answered comes back
+with new evidence only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session, aliased
+
+from db.keys import project_ids
+from db.models import DecisionRow, ProjectRow, ProposalRow
+from db.proposals import load_proposals
+from db.ratings import TURNS_DOWN, in_force, load_decisions, load_ratings, rating_decisions
+from db.values import Question, QuestionDetail, StoredProposal
+from pipelines.errors import DecisionError
+from pipelines.model import DecisionKind, Rating
+
+# Made once: an alias of a table costs more than the query that it is used in.
+_CURRENT = aliased(DecisionRow)
+_ANSWER = aliased(DecisionRow)
+_DEFERRAL = aliased(DecisionRow)
+_LATER = aliased(DecisionRow)
+
+_RANK = {Rating.CLOSED: 0, Rating.PARTIAL: 1, Rating.OPEN: 2}
+
+
+def load_queue(
+    session: Session,
+    now: datetime,
+    *,
+    slugs: Iterable[str] | None = None,
+    dimensions: Iterable[str] | None = None,
+    ratings: Iterable[Rating] | None = None,
+    rated: bool | None = None,
+    min_confidence: float = 0.0,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[Question]:
+    """The open questions: biggest change of class first, then the surest, then the oldest.
+
+    Filters: projects, dimensions, proposed classes, whether the cell has a rating already (`rated`),
+    least confidence. Raises UsageError for an unknown slug.
+    """
+    query, change = _questions(now)
+    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence):
+        query = query.where(condition)
+    query = query.order_by(
+        change.desc(), ProposalRow.confidence.desc(), ProposalRow.current_since, ProposalRow.id
+    )
+    rows = query.add_columns(ProjectRow.slug, ProjectRow.name, _CURRENT.rating, change)
+    return [_question(*row) for row in session.execute(rows.limit(limit).offset(offset))]
+
+
+def count_queue(
+    session: Session,
+    now: datetime,
+    *,
+    slugs: Iterable[str] | None = None,
+    dimensions: Iterable[str] | None = None,
+    ratings: Iterable[Rating] | None = None,
+    rated: bool | None = None,
+    min_confidence: float = 0.0,
+) -> int:
+    """The number of open questions, with the filters of `load_queue`."""
+    query, _ = _questions(now)
+    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence):
+        query = query.where(condition)
+    return session.scalar(select(func.count()).select_from(query.subquery())) or 0
+
+
+def _conditions(
+    session: Session,
+    slugs: Iterable[str] | None,
+    dimensions: Iterable[str] | None,
+    ratings: Iterable[Rating] | None,
+    rated: bool | None,
+    min_confidence: float,
+) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if slugs is not None:
+        found.append(ProposalRow.project_id.in_(sorted(project_ids(session, slugs).values())))
+    if dimensions is not None:
+        found.append(ProposalRow.dimension.in_(list(dimensions)))
+    if ratings is not None:
+        found.append(ProposalRow.rating.in_(list(ratings)))
+    if rated is not None:
+        found.append(_CURRENT.id.is_not(None) if rated else _CURRENT.id.is_(None))
+    if min_confidence > 0:
+        found.append(ProposalRow.confidence >= min_confidence)
+    return found
+
+
+def _questions(now: datetime) -> tuple[Select[ProposalRow], SQLColumnExpression[int]]:
+    """The query for proposals that are questions, with the rating decision joined as _CURRENT; the change of class."""
+    latest = rating_decisions()
+    query = (
+        select(ProposalRow)
+        .join(ProjectRow, ProjectRow.id == ProposalRow.project_id)
+        .outerjoin(
+            latest,
+            and_(latest.c.project_id == ProposalRow.project_id, latest.c.dimension == ProposalRow.dimension),
+        )
+        .outerjoin(_CURRENT, _CURRENT.id == latest.c.decision_id)
+        .where(
+            ProposalRow.is_current,
+            ProjectRow.active,
+            ProposalRow.rating.is_not(None),
+            or_(_CURRENT.rating.is_(None), _CURRENT.rating != ProposalRow.rating),
+            ~_turned_down(),
+            ~_deferred(now),
+        )
+    )
+    proposed_rank = case(_RANK, value=ProposalRow.rating)
+    current_rank = case(_RANK, value=_CURRENT.rating)
+    change = case(
+        (_CURRENT.rating.is_(None), 0),
+        (
+            or_(ProposalRow.rating == Rating.NOT_APPLICABLE, _CURRENT.rating == Rating.NOT_APPLICABLE),
+            1,
+        ),
+        else_=func.abs(proposed_rank - current_rank),
+    )
+    return query, change
+
+
+def _same_question(decision: type[DecisionRow]) -> ColumnElement[bool]:
+    """Whether a decision was about the class and the evidence that the proposal has."""
+    return and_(
+        decision.project_id == ProposalRow.project_id,
+        decision.dimension == ProposalRow.dimension,
+        decision.proposed_rating == ProposalRow.rating,
+        decision.evidence_digest == ProposalRow.evidence_digest,
+    )
+
+
+def _turned_down() -> ColumnElement[bool]:
+    return exists().where(_same_question(_ANSWER), _ANSWER.kind.in_(TURNS_DOWN), in_force(_ANSWER))
+
+
+def _deferred(now: datetime) -> ColumnElement[bool]:
+    """Whether the latest deferral in force of the same question is not over."""
+    # Compared with the other deferral: two levels down, the proposal of the outer query is out of reach.
+    superseded = exists().where(
+        _LATER.project_id == _DEFERRAL.project_id,
+        _LATER.dimension == _DEFERRAL.dimension,
+        _LATER.proposed_rating == _DEFERRAL.proposed_rating,
+        _LATER.evidence_digest == _DEFERRAL.evidence_digest,
+        _LATER.kind == DecisionKind.DEFER,
+        _LATER.id > _DEFERRAL.id,
+        in_force(_LATER),
+    )
+    return exists().where(
+        _same_question(_DEFERRAL),
+        _DEFERRAL.kind == DecisionKind.DEFER,
+        _DEFERRAL.defer_until > now,
+        in_force(_DEFERRAL),
+        ~superseded,
+    )
+
+
+def _question(proposal: ProposalRow, slug: str, name: str, current: Rating | None, change: int) -> Question:
+    assert proposal.rating is not None
+    return Question(
+        proposal_id=proposal.id,
+        slug=slug,
+        project=name,
+        dimension=proposal.dimension,
+        rating=proposal.rating,
+        current=current,
+        change=change,
+        confidence=proposal.confidence,
+        rationale=proposal.rationale,
+        link=proposal.link,
+        since=proposal.current_since,
+    )
+
+
+def load_question(session: Session, proposal_id: int, now: datetime) -> QuestionDetail:
+    """A proposal with all that was ever decided about its cell, and the evidence of then and now.
+
+    Raises DecisionError when there is no such proposal.
+    """
+    found = load_proposals(session, ids=[proposal_id])
+    if not found:
+        raise DecisionError(f"there is no proposal {proposal_id}")
+    stored = found[0]
+    slug, dimension = stored.proposal.slug, stored.proposal.dimension
+    current = load_ratings(session, [slug]).get((slug, dimension))
+    history = tuple(load_decisions(session, slugs=[slug], dimension=dimension))
+    query, _ = _questions(now)
+    is_open = session.scalar(query.where(ProposalRow.id == proposal_id)) is not None
+    name = session.scalar(select(ProjectRow.name).where(ProjectRow.slug == slug))
+    return QuestionDetail(
+        stored=stored,
+        project=name or slug,
+        current=current,
+        then=_load_then(session, stored, None if current is None else current.proposal_id),
+        history=history,
+        latest_decision_id=history[-1].id if history else 0,
+        is_open=is_open,
+    )
+
+
+def _load_then(
+    session: Session, stored: StoredProposal, rated_proposal_id: int | None
+) -> StoredProposal | None:
+    """The proposal that the rating rests on, else the one made before this one."""
+    then_id = rated_proposal_id
+    if then_id is None or then_id == stored.id:
+        row = aliased(ProposalRow)
+        this = select(ProposalRow).where(ProposalRow.id == stored.id).subquery()
+        then_id = session.scalar(
+            select(func.max(row.id)).where(
+                row.project_id == this.c.project_id,
+                row.dimension == this.c.dimension,
+                row.id < stored.id,
+            )
+        )
+    if then_id is None:
+        return None
+    return load_proposals(session, ids=[then_id])[0]

@@ -1,0 +1,257 @@
+"""Storing what the rules propose, linked to the evidence it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.orm import Session
+
+from db.keys import chunks, part_key, project_ids
+from db.models import (
+    EvidenceRow,
+    FindingEvidenceRow,
+    FindingRow,
+    PartRow,
+    ProjectRow,
+    ProposalEvidenceRow,
+    ProposalRow,
+    SnapshotRow,
+)
+from pipelines.errors import StorageError
+from pipelines.model import Evidence, JsonValue, Proposal, Quote, canonical_json
+
+_AT_ONCE = 50
+"""New proposals inserted together."""
+
+_ONLY_NAMED = -1
+"""Ordinal of evidence that no extraction holds."""
+
+
+def evidence_values(evidence: Evidence, snapshot_id: int) -> dict[str, JsonValue]:
+    """The columns of a piece of evidence, without extraction and ordinal."""
+    where = evidence.where
+    quote = where if isinstance(where, Quote) else None
+    field = None if isinstance(where, Quote) else where
+    return {
+        "snapshot_id": snapshot_id,
+        "kind": evidence.kind,
+        "key": evidence.key,
+        "quote_start": quote.start if quote else None,
+        "quote_end": quote.end if quote else None,
+        "quote_text": quote.text if quote else None,
+        "field_path": field.path if field else None,
+        "field_value": field.value if field else None,
+        "value": dict(evidence.value),
+    }
+
+
+def save_proposal(session: Session, proposal: Proposal, run_id: int | None, now: datetime) -> bool:
+    """Store a proposal as the current one of its cell; True when it was not stored before."""
+    return save_proposals(session, [proposal], run_id, now) == 1
+
+
+def save_proposals(session: Session, proposals: Sequence[Proposal], run_id: int | None, now: datetime) -> int:
+    """Store proposals as the current ones of their cells; how many of them were not stored before.
+
+    A proposal whose identity is known adds nothing; if another one was current since, it becomes
+    current again. Raises UsageError for an unknown project, StorageError when a proposal rests on
+    evidence of a snapshot that is not stored.
+    """
+    ids = project_ids(session, (proposal.slug for proposal in proposals))
+    current: dict[tuple[int, str], int] = {}
+    for rows in chunks(sorted(ids.values())):
+        current |= _load_current(session, rows)
+    known: dict[str, int] = {}
+    for identities in chunks(proposal.identity for proposal in proposals):
+        query = select(ProposalRow.identity, ProposalRow.id).where(ProposalRow.identity.in_(identities))
+        known |= {row.identity: row.id for row in session.execute(query)}
+    added = {proposal.identity: proposal for proposal in proposals if proposal.identity not in known}
+    for chunk in chunks(added.values(), _AT_ONCE):
+        known |= _add(session, chunk, ids, run_id, now)
+    wanted = {(ids[proposal.slug], proposal.dimension): known[proposal.identity] for proposal in proposals}
+    moved = {cell: proposal_id for cell, proposal_id in wanted.items() if current.get(cell) != proposal_id}
+    _set_current(session, [current[cell] for cell in moved if cell in current], {"is_current": False})
+    _set_current(session, list(moved.values()), {"is_current": True, "current_since": now})
+    return len(added)
+
+
+def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str], int]:
+    """The current proposal of each cell of some projects, which are locked.
+
+    Two processes that rate the same project take turns; SQLite has one writer anyhow.
+    """
+    lock = select(ProjectRow.id).where(ProjectRow.id.in_(rows)).order_by(ProjectRow.id)
+    session.execute(lock.with_for_update()).all()
+    found = session.execute(
+        select(ProposalRow.project_id, ProposalRow.dimension, ProposalRow.id).where(
+            ProposalRow.project_id.in_(rows), ProposalRow.is_current
+        )
+    )
+    return {(project_id, dimension): proposal_id for project_id, dimension, proposal_id in found}
+
+
+def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str, JsonValue]) -> None:
+    for ids in chunks(proposals):
+        session.execute(update(ProposalRow).where(ProposalRow.id.in_(ids)).values(dict(values)))
+
+
+def _add(
+    session: Session,
+    proposals: Sequence[Proposal],
+    project_ids: Mapping[str, int],
+    run_id: int | None,
+    now: datetime,
+) -> dict[str, int]:
+    """Insert proposals, not yet current, with findings and links to evidence; their ids by identity."""
+    evidence_ids = _EvidenceIds(session, proposals)
+    values = [
+        {
+            "identity": proposal.identity,
+            "run_id": run_id,
+            "project_id": project_ids[proposal.slug],
+            "dimension": proposal.dimension,
+            "rating": proposal.rating,
+            "confidence": proposal.confidence,
+            "rationale": proposal.rationale,
+            "rule": proposal.rule,
+            "rule_version": proposal.rule_version,
+            "rubric_digest": proposal.rubric_digest,
+            "evidence_digest": proposal.evidence_digest,
+            "searched": list(proposal.searched),
+            "link": proposal.link,
+            "created_at": now,
+            "is_current": False,
+            "current_since": now,
+        }
+        for proposal in proposals
+    ]
+    insertion = insert(ProposalRow).returning(ProposalRow.id, sort_by_parameter_order=True)
+    ids = session.scalars(insertion, values).all()
+    _add_findings(session, list(zip(ids, proposals, strict=True)), evidence_ids)
+    links = [
+        {"proposal_id": proposal_id, "ordinal": ordinal, "evidence_id": evidence_ids[item]}
+        for proposal_id, proposal in zip(ids, proposals, strict=True)
+        for ordinal, item in enumerate(proposal.evidence)
+    ]
+    if links:
+        session.execute(insert(ProposalEvidenceRow), links)
+    return {proposal.identity: proposal_id for proposal_id, proposal in zip(ids, proposals, strict=True)}
+
+
+def _add_findings(
+    session: Session, proposals: Sequence[tuple[int, Proposal]], evidence_ids: _EvidenceIds
+) -> None:
+    found = [
+        (proposal_id, ordinal, finding)
+        for proposal_id, proposal in proposals
+        for ordinal, finding in enumerate(proposal.findings)
+    ]
+    if not found:
+        return
+    values = [
+        {
+            "proposal_id": proposal_id,
+            "ordinal": ordinal,
+            "check_name": finding.check,
+            "outcome": finding.outcome,
+            "note": finding.note,
+            "searched": list(finding.searched),
+        }
+        for proposal_id, ordinal, finding in found
+    ]
+    insertion = insert(FindingRow).returning(FindingRow.id, sort_by_parameter_order=True)
+    ids = session.scalars(insertion, values).all()
+    links = [
+        {"finding_id": finding_id, "ordinal": ordinal, "evidence_id": evidence_ids[item]}
+        for finding_id, (_, _, finding) in zip(ids, found, strict=True)
+        for ordinal, item in enumerate(finding.evidence)
+    ]
+    if links:
+        session.execute(insert(FindingEvidenceRow), links)
+
+
+def _locus(evidence: Evidence) -> tuple[str, str, bytes]:
+    """What tells one piece of evidence of a snapshot from another."""
+    where = evidence.where
+    if isinstance(where, Quote):
+        return evidence.key, f"{where.start}-{where.end}", b""
+    return evidence.key, where.path, canonical_json(where.value)
+
+
+def _evidence_of(proposal: Proposal) -> Iterator[Evidence]:
+    yield from proposal.evidence
+    for finding in proposal.findings:
+        yield from finding.evidence
+
+
+class _EvidenceIds:
+    """The rows of the evidence that proposals rest on."""
+
+    def __init__(self, session: Session, proposals: Iterable[Proposal]) -> None:
+        self._session = session
+        items = {id(item): item for proposal in proposals for item in _evidence_of(proposal)}.values()
+        self._snapshots = self._load_snapshots(items)
+        for proposal in proposals:
+            for item in _evidence_of(proposal):
+                if self._key(item) not in self._snapshots:
+                    raise StorageError(
+                        f"{proposal.slug} {proposal.dimension}: the proposal rests on {item.ref} {item.part}"
+                        f" with sha256 {item.sha256[:12]}, of which no snapshot is stored"
+                    )
+        self._rows = self._load_rows(items)
+
+    def __getitem__(self, evidence: Evidence) -> int:
+        snapshot_id = self._snapshots[self._key(evidence)]
+        place = (snapshot_id, _locus(evidence))
+        if place not in self._rows:
+            row = EvidenceRow(
+                **evidence_values(evidence, snapshot_id), extraction_id=None, ordinal=_ONLY_NAMED
+            )
+            self._session.add(row)
+            self._session.flush()
+            self._rows[place] = row.id
+        return self._rows[place]
+
+    def _key(self, evidence: Evidence) -> tuple[str, str]:
+        return part_key(evidence.ref, evidence.part), evidence.sha256
+
+    def _load_snapshots(self, items: Iterable[Evidence]) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for digests in chunks(sorted({item.sha256 for item in items})):
+            rows = self._session.execute(
+                select(PartRow.key, SnapshotRow.sha256, SnapshotRow.id)
+                .join(PartRow, PartRow.id == SnapshotRow.part_id)
+                .where(SnapshotRow.sha256.in_(digests))
+            )
+            found.update({(key, sha256): snapshot_id for key, sha256, snapshot_id in rows})
+        return found
+
+    def _load_rows(self, items: Iterable[Evidence]) -> dict[tuple[int, tuple[str, str, bytes]], int]:
+        places = {(self._snapshots[self._key(item)], _locus(item)) for item in items}
+        found: dict[tuple[int, tuple[str, str, bytes]], int] = {}
+        for keys in chunks(sorted({locus[0] for _, locus in places})):
+            rows = self._session.execute(
+                select(
+                    EvidenceRow.id,
+                    EvidenceRow.snapshot_id,
+                    EvidenceRow.key,
+                    EvidenceRow.quote_start,
+                    EvidenceRow.quote_end,
+                    EvidenceRow.field_path,
+                    EvidenceRow.field_value,
+                )
+                .where(
+                    EvidenceRow.snapshot_id.in_(sorted({snapshot_id for snapshot_id, _ in places})),
+                    EvidenceRow.key.in_(keys),
+                )
+                .order_by(EvidenceRow.id)
+            )
+            for row in rows:
+                quote = (row.key, f"{row.quote_start}-{row.quote_end}", b"")
+                field = (row.key, row.field_path, canonical_json(row.field_value))
+                place = (row.snapshot_id, quote if row.field_path is None else field)
+                if place in places:
+                    found[place] = row.id
+        return found

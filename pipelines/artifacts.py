@@ -1,0 +1,205 @@
+"""Which further artifacts belong to a project: the links of its documents, and its lineage.
+
+Links are followed one hop from the seed's artifacts and within a budget; what is nearer to the
+project goes first. Lineage (`base_model`) is followed until it ends, at most LINEAGE_DEPTH models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipelines.artifact_ids import id_problem
+from pipelines.extract.corpora import is_pretraining_corpus
+from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Evidence, Origin, Passage, Project, Role
+
+LINEAGE_DEPTH = 3
+
+REVIEWED = re.compile(
+    r"aclanthology\.org|openreview\.net|proceedings\.|papers\.nips\.cc|neurips\.cc|jmlr\.org|dl\.acm\.org|doi\.org/(?!10\.48550)",
+    re.I,
+)
+API_PAGE = re.compile(r"(?:^|//|\.)(?:api|platform|developers?)\.|/api(?:s|[-_/]|$)|\bapi\b", re.IGNORECASE)
+DOCS_PAGE = re.compile(
+    r"readthedocs|(?:^|//|\.)docs?\.|/docs?(?:/|$)|documentation|data[-_]?(?:sheet|statement|card)|\bpolicy\b|licen[cs]e",
+    re.IGNORECASE,
+)
+BLOG_PAGE = re.compile(r"blog|/news/|/posts?/|introducing|announc|medium\.com", re.IGNORECASE)
+# Places that hold no evidence on a project: chats, videos, social media, badges, shops, app stores.
+NO_EVIDENCE = re.compile(
+    r"""(?:^|//|\.)(?:discord\.(?:gg|com)|twitter\.com|x\.com|t\.me|facebook\.com|linkedin\.com|youtube\.com|youtu\.be|reddit\.com|weixin|zhihu\.com
+        |bilibili\.com|slack\.com|wikipedia\.org|img\.shields\.io|colab\.research\.google\.com|wandb\.(?:ai|me)|patreon\.com|qq\.com|mailto|jq\.qq
+        |drive\.google\.com|python\.org|pytorch\.org|nvidia\.com|anaconda\.com|google\.com/search|localhost|127\.0\.0\.1|example\.(?:com|org))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+PRETRAINING_PASSAGE = re.compile(r"pre-?\s?train|预训练", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidate:
+    artifact: Artifact
+    rank: tuple[int, int]
+
+
+def linked_artifacts(
+    project: Project, evidence: Iterable[Evidence], *, links: int, pages: int
+) -> tuple[Artifact, ...]:
+    """What the documents of the seed's artifacts link to: at most `links` artifacts, `pages` of them web pages.
+
+    Each with its role and the passage that named it. What the project has already is left out.
+    """
+    roles = {
+        artifact.ref: artifact.role for artifact in project.artifacts if artifact.origin is not Origin.LINK
+    }
+    have = {_key(artifact.ref) for artifact in project.artifacts if artifact.origin is not Origin.LINK}
+    owners = _owners(project)
+    best: dict[tuple[str, str, str], _Candidate] = {}
+    for position, item in enumerate(evidence):
+        if item.ref not in roles:
+            continue
+        for ref in _targets(item):
+            key = _key(ref)
+            if key in have or not _is_wanted(ref):
+                continue
+            role = _role(ref, item, roles[item.ref], owners)
+            artifact = Artifact(
+                ref=ref,
+                role=role,
+                origin=Origin.LINK,
+                named_by=Passage(artifact=item.ref, part=item.part, text=item.passage[:300]),
+            )
+            candidate = _Candidate(
+                artifact=artifact, rank=(_distance(ref, role, item, roles[item.ref], owners), position)
+            )
+            # A dataset that base and tuned model both name is data of both.
+            place = (*key, role.value if ref.kind is ArtifactKind.HF_DATASET else "")
+            if place not in best or candidate.rank < best[place].rank:
+                best[place] = candidate
+    chosen: list[Artifact] = []
+    page_count = 0
+    for candidate in sorted(best.values(), key=lambda c: c.rank):
+        is_page = candidate.artifact.ref.kind is ArtifactKind.WEB
+        if len(chosen) >= links:
+            break
+        if is_page and page_count >= pages:
+            continue
+        page_count += is_page
+        chosen.append(candidate.artifact)
+    return tuple(chosen)
+
+
+def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Artifact, ...]:
+    """The bases that the project's models name in `base_model`, with the field that names them."""
+    known = {artifact.ref for artifact in project.artifacts}
+    models = {
+        artifact.ref
+        for artifact in project.artifacts
+        if artifact.ref.kind is ArtifactKind.HF_MODEL and artifact.role in (Role.RL_WEIGHTS, Role.LLM_WEIGHTS)
+    }
+    depth = sum(1 for artifact in project.artifacts if artifact.origin is Origin.LINEAGE)
+    found: dict[ArtifactRef, Artifact] = {}
+    for item in evidence:
+        if item.kind != "hub.base_model" or item.ref not in models:
+            continue
+        for name in item.value["ids"]:
+            ref = _valid(ArtifactKind.HF_MODEL, name)
+            if ref is None or ref in known or ref in found or depth + len(found) >= LINEAGE_DEPTH:
+                continue
+            found[ref] = Artifact(
+                ref=ref,
+                role=Role.LLM_WEIGHTS,
+                origin=Origin.LINEAGE,
+                named_by=Passage(artifact=item.ref, part=item.part, text=item.passage[:300]),
+            )
+    return tuple(found.values())
+
+
+def _targets(item: Evidence) -> Iterator[ArtifactRef]:
+    if item.kind == "link":
+        ref = _valid(ArtifactKind(item.value["kind"]), item.value["id"])
+        if ref:
+            yield ref
+    elif item.kind == "hub.datasets":
+        for name in item.value["ids"]:
+            ref = _valid(ArtifactKind.HF_DATASET, name) if "/" in name else None
+            if ref:
+                yield ref
+    elif item.kind == "package.link":
+        ref = _valid(ArtifactKind(item.value["kind"]), item.value["id"])
+        if ref and ref.kind is ArtifactKind.GITHUB:
+            yield ref
+    elif item.kind == "install" and item.value.get("own"):
+        ref = _valid(ArtifactKind.PYPI, item.value["package"])
+        if ref:
+            yield ref
+
+
+def _valid(kind: ArtifactKind, identifier: str) -> ArtifactRef | None:
+    return ArtifactRef(kind=kind, id=identifier) if not id_problem(kind, identifier) else None
+
+
+def _key(ref: ArtifactRef) -> tuple[str, str]:
+    return (ref.kind.value, ref.id.lower().rstrip("/"))
+
+
+def _is_wanted(ref: ArtifactRef) -> bool:
+    return ref.kind is not ArtifactKind.WEB or not NO_EVIDENCE.search(ref.id)
+
+
+def _owners(project: Project) -> frozenset[str]:
+    seeds = [
+        a
+        for a in project.artifacts
+        if a.origin is Origin.SEED and "/" in a.ref.id and a.ref.kind is not ArtifactKind.WEB
+    ]
+    own = [a for a in seeds if a.role in (Role.CODE, Role.RL_WEIGHTS, Role.RL_DATA)] or seeds
+    return frozenset(a.ref.id.split("/", 1)[0].lower() for a in own)
+
+
+def _is_own(ref: ArtifactRef, owners: frozenset[str]) -> bool:
+    return "/" in ref.id and ref.id.split("/", 1)[0].lower() in owners
+
+
+def _role(ref: ArtifactRef, item: Evidence, source_role: Role, owners: frozenset[str]) -> Role:
+    """What a linked artifact is to the project, from its kind, the passage and the document that named it."""
+    if ref.kind is ArtifactKind.ARXIV:
+        return Role.PREPRINT
+    if ref.kind is ArtifactKind.PYPI:
+        return Role.PACKAGE
+    if ref.kind is ArtifactKind.HF_DATASET:
+        from_base = source_role in (Role.LLM_WEIGHTS, Role.LLM_DATA)
+        if from_base or PRETRAINING_PASSAGE.search(item.passage) or is_pretraining_corpus(ref.id):
+            return Role.LLM_DATA
+        return Role.RL_DATA
+    if ref.kind is ArtifactKind.WEB:
+        if REVIEWED.search(ref.id):
+            return Role.PAPER
+        text = f"{ref.id} {item.value.get('text', '')}"
+        return Role.API if API_PAGE.search(text) else Role.OTHER
+    if (
+        ref.kind is ArtifactKind.GITHUB
+        and _is_own(ref, owners)
+        and source_role in (Role.RL_WEIGHTS, Role.HOMEPAGE, Role.PACKAGE)
+    ):
+        return Role.CODE
+    return Role.OTHER
+
+
+def _distance(ref: ArtifactRef, role: Role, item: Evidence, source_role: Role, owners: frozenset[str]) -> int:
+    """How near to the project: the smaller, the sooner it is visited."""
+    main_document = item.part in ("card", "info", "metadata", "page") or item.part.lower().startswith(
+        "file:readme"
+    )
+    distance = 0 if main_document else 4
+    distance += {Role.RL_WEIGHTS: 0, Role.CODE: 1, Role.HOMEPAGE: 1, Role.LLM_WEIGHTS: 2}.get(source_role, 3)
+    if role is Role.CODE or (_is_own(ref, owners) and ref.kind is not ArtifactKind.HF_MODEL):
+        return distance
+    if ref.kind in (ArtifactKind.ARXIV, ArtifactKind.PYPI) or role is Role.PAPER:
+        return distance + (0 if item.value.get("topic") == "citation" or item.value.get("own") else 2)
+    if ref.kind is ArtifactKind.HF_DATASET:
+        return distance + 1
+    if ref.kind is ArtifactKind.WEB:
+        text = f"{ref.id} {item.value.get('text', '')}"
+        return distance + (3 if DOCS_PAGE.search(text) or BLOG_PAGE.search(text) or role is Role.API else 9)
+    return distance + 8

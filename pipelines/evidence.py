@@ -1,0 +1,214 @@
+"""What kinds of evidence there are, and the set of it that the rules of one project see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+from pipelines.model import (
+    MAIN_PART,
+    ArtifactKind,
+    ArtifactRef,
+    Evidence,
+    JsonValue,
+    Project,
+    Role,
+    VisitStatus,
+)
+
+# Every kind that an extractor may yield, with the keys of its value. A test holds extractors to it.
+EVIDENCE_KINDS: dict[str, str] = {
+    "repository.fact": "fact: archived|disabled|fork|description|full_name; value",
+    "tree.files": "role: a TreeRole; count; size: bytes in powers of two; paths: up to eight, shallow first",
+    "tree.truncated": "no keys: the service did not list all files",
+    "section": "topic; title; words; items: list entries and table rows; template: is it a form not filled in; code: has it a code block",
+    "link": "kind; id; topic: of the section it stands in; text; own: does the passage speak in the first person; bibtex: is it an entry to cite",
+    "statement": "says: a key of pipelines.extract.statements; about: data|weights|code|None",
+    "corpus.named": "corpus: id in corpora.yaml; access: open|partial|closed; context: pretraining|tuning|None",
+    "install": "package: normalised name; own: does it stand in the project's own installation instructions",
+    "licence.text": "licence: id; score; scope: code|weights|data|None",
+    "licence.tag": "licence: id or 'other' or 'unknown'; raw; list: further licences",
+    "licence.mention": "licence: id; scope: code|weights|data|None",
+    "hub.gated": "gated: no|auto|manual",
+    "hub.weights": "count; formats; form: full|delta|adapter|quantised",
+    "hub.data_files": "count; formats; script: only a loading script",
+    "hub.base_model": "ids; relation: finetune|adapter|merge|quantized|None",
+    "hub.datasets": "ids",
+    "hub.inference": "enabled: bool",
+    "hub.disabled": "no keys: the Hub has switched the repository off",
+    "package.release": "name; versions; latest; yanked",
+    "package.link": "kind; id: an artifact the package's metadata points to",
+    "package.summary": "text",
+    "paper.entry": "id; title; authors: up to 20; summary",
+    "paper.review": "where: journal_ref|comment|doi|page; text",
+    "paper.title": "title; url: a page of proceedings or of a paper",
+    "page.title": "title",
+    "lineage.fact": "about: data|weights|licence|architecture|datasheet|preprint; rating; licence; source; base",
+    "document.problem": "problem: broken_front_matter|undecodable|empty|malformed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the latest attempt to read one part of an artifact ended.
+
+    `stale` means: the attempt was denied or failed, and what an earlier one read still stands.
+    """
+
+    ref: ArtifactRef
+    part: str
+    url: str
+    status: VisitStatus
+    at: datetime
+    reason: str = ""
+    stale: bool = False
+
+    @property
+    def is_readable(self) -> bool:
+        """Is there something to read: of this night, or of an earlier one?"""
+        return self.stale or self.status in (VisitStatus.OK, VisitStatus.UNCHANGED)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing was read, and that says nothing about the project."""
+        return not self.is_readable and self.status is not VisitStatus.MISSING
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceSet:
+    """All that the rules may know of one project: its artifacts, the evidence, how reading went.
+
+    Evidence is kept in one order (artifact, part, position), so that shuffled input gives the same
+    findings. Queries return tuples in that order.
+    """
+
+    project: Project
+    evidence: tuple[Evidence, ...]
+    readings: tuple[Reading, ...] = ()
+    _by_kind: dict[str, tuple[Evidence, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.evidence, key=_position))
+        object.__setattr__(self, "evidence", ordered)
+        by_kind: dict[str, list[Evidence]] = {}
+        for item in ordered:
+            by_kind.setdefault(item.kind, []).append(item)
+        object.__setattr__(self, "_by_kind", {kind: tuple(items) for kind, items in by_kind.items()})
+
+    @cached_property
+    def roles(self) -> dict[ArtifactRef, frozenset[Role]]:
+        """The roles of each artifact in this project."""
+        roles: dict[ArtifactRef, set[Role]] = {}
+        for artifact in self.project.artifacts:
+            roles.setdefault(artifact.ref, set()).add(artifact.role)
+        return {ref: frozenset(found) for ref, found in roles.items()}
+
+    def refs(self, *roles: Role, kind: ArtifactKind | None = None) -> tuple[ArtifactRef, ...]:
+        """The project's artifacts in any of these roles, seeds first, in the project's order."""
+        seen: dict[ArtifactRef, None] = {}
+        for artifact in sorted(self.project.artifacts, key=lambda a: a.origin.value != "seed"):
+            if artifact.role in roles and (kind is None or artifact.ref.kind is kind):
+                seen.setdefault(artifact.ref, None)
+        return tuple(seen)
+
+    def of(
+        self,
+        kind: str,
+        /,
+        refs: Iterable[ArtifactRef] | None = None,
+        where: Callable[[Evidence], bool] | None = None,
+        **values: JsonValue,
+    ) -> tuple[Evidence, ...]:
+        """Evidence of one kind, of these artifacts (all, when None), whose value has these entries.
+
+        A tuple or set as an entry means: any of them.
+        """
+        wanted = None if refs is None else frozenset(refs)
+        return tuple(
+            item
+            for item in self._by_kind.get(kind, ())
+            if (wanted is None or item.ref in wanted)
+            and all(_matches(item.value.get(key), value) for key, value in values.items())
+            and (where is None or where(item))
+        )
+
+    def readings_of(self, refs: Iterable[ArtifactRef]) -> Iterator[Reading]:
+        """How the latest attempts at these artifacts ended."""
+        wanted = frozenset(refs)
+        return (reading for reading in self.readings if reading.ref in wanted)
+
+    def is_read(self, ref: ArtifactRef) -> bool:
+        """Was the artifact's main part read, tonight or earlier?"""
+        return any(
+            reading.is_readable for reading in self.readings_of([ref]) if reading.part == MAIN_PART[ref.kind]
+        )
+
+    def is_missing(self, ref: ArtifactRef) -> bool:
+        """Did the service say that there is no such artifact?"""
+        return any(
+            reading.status is VisitStatus.MISSING
+            for reading in self.readings_of([ref])
+            if reading.part == MAIN_PART[ref.kind]
+        )
+
+    def unread(self, refs: Iterable[ArtifactRef], *parts: str) -> tuple[Reading, ...]:
+        """Attempts at these artifacts that told nothing (denied or failed, nothing stored).
+
+        With parts given, only those of these parts or of the main part count. An artifact that
+        was never asked counts as one failed attempt.
+        """
+        found: list[Reading] = []
+        for ref in refs:
+            readings = list(self.readings_of([ref]))
+            main = MAIN_PART[ref.kind]
+            if not readings:
+                found.append(
+                    Reading(
+                        ref=ref,
+                        part=main,
+                        url="",
+                        status=VisitStatus.FAILED,
+                        at=datetime.min.replace(tzinfo=UTC),
+                        reason="not visited yet",
+                    )
+                )
+            found += [
+                reading
+                for reading in readings
+                if reading.is_unknown and (not parts or reading.part == main or reading.part in parts)
+            ]
+        return tuple(found)
+
+    def places(self, refs: Iterable[ArtifactRef], what: str = "") -> tuple[str, ...]:
+        """The places looked at, in words, with how each could be read: for 'searched in vain'."""
+        told: list[str] = []
+        for ref in refs:
+            main = [r for r in self.readings_of([ref]) if r.part == MAIN_PART[ref.kind]]
+            state = _STATE_WORDS[main[0].status] if main else "not visited yet"
+            if main and main[0].stale:
+                state = "read earlier, tonight " + state
+            told.append(f"{ref}{' (' + what + ')' if what else ''}: {state}")
+        return tuple(told)
+
+
+_STATE_WORDS = {
+    VisitStatus.OK: "read",
+    VisitStatus.UNCHANGED: "read",
+    VisitStatus.MISSING: "not there",
+    VisitStatus.DENIED: "access denied",
+    VisitStatus.FAILED: "could not be read",
+}
+
+
+def _matches(found: JsonValue, wanted: JsonValue) -> bool:
+    if isinstance(wanted, tuple | frozenset | set):
+        return found in wanted
+    return bool(found == wanted)
+
+
+def _position(item: Evidence) -> tuple[str, str, str, int, str, str]:
+    start = getattr(item.where, "start", -1)
+    path = getattr(item.where, "path", "")
+    return (str(item.ref), item.part, item.kind, start, path, item.key)

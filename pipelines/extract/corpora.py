@@ -1,0 +1,67 @@
+"""Bodies of text that documents refer to by name: which, and whether anyone can download them.
+
+The names are data (`pipelines/data/corpora.yaml`), each with a source address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+DATA_FILE = Path(__file__).parent.parent / "data" / "corpora.yaml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """A named body of text: what it is for, whether it can be downloaded, where that can be seen."""
+
+    id: str
+    use: str
+    access: str
+    names: tuple[str, ...]
+    source: str
+    exact: bool = False
+
+
+@lru_cache(maxsize=1)
+def all_corpora() -> tuple[Corpus, ...]:
+    """The table, in the order of the file."""
+    entries = yaml.safe_load(DATA_FILE.read_text(encoding="utf-8"))
+    return tuple(Corpus(**{**entry, "names": tuple(entry["names"])}) for entry in entries)
+
+
+@lru_cache(maxsize=2)
+def _pattern(exact: bool) -> tuple[re.Pattern[str], dict[str, Corpus]]:
+    by_name = {
+        (name if exact else name.lower()): corpus
+        for corpus in all_corpora()
+        if corpus.exact is exact
+        for name in corpus.names
+    }
+    # Longest first, so that a name wins over its own beginning.
+    names = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True))
+    return re.compile(rf"(?<![\w-])(?:{names})(?![\w])", 0 if exact else re.IGNORECASE), by_name
+
+
+def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
+    """(corpus, start, end) for each place where a text names one."""
+    for exact in (True, False):
+        pattern, by_name = _pattern(exact)
+        for match in pattern.finditer(text):
+            name = match[0] if exact else match[0].lower()
+            yield by_name[name], match.start(), match.end()
+
+
+def is_pretraining_corpus(name: str) -> bool:
+    """Is a dataset's identifier the name of a body of text that models are pretrained on?"""
+    bare = re.sub(r"[-_ ]", "", name.rsplit("/", 1)[-1].lower())
+    return any(
+        corpus.use == "pretraining"
+        and bare in {re.sub(r"[-_ ]", "", known.rsplit("/", 1)[-1].lower()) for known in corpus.names}
+        for corpus in all_corpora()
+    )

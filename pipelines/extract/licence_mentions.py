@@ -1,0 +1,349 @@
+"""Sentences that say what is licensed how, in READMEs and cards. English and Chinese.
+
+A mention is a licence's name where a licence is spoken of, terms without a name ("for research use
+only"), or a licence badge. A name alone is no mention: MIT is a university, Apache a web server, LLaMA a
+model. Comparisons ("similar to the MIT License") are no mentions either.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from pipelines.extract.licence_scope import scopes_of
+from pipelines.extract.licence_table import (
+    LICENCE_WORD,
+    LicenceId,
+    licence_facts,
+    licences_in_expression,
+    name_parts,
+    normalise_licence,
+    prose_names,
+)
+from pipelines.markdown import Document, Link, Sentence, parse_markdown
+
+MAX_MENTIONS = 200
+LONGEST_SENTENCE = 1_500
+
+
+class LicenceMention(NamedTuple):
+    """A licence, what it is said to cover (code, weights, data; None: not said), and the passage."""
+
+    licence: LicenceId
+    scope: str | None
+    start: int
+    end: int
+
+
+class _Found(NamedTuple):
+    licence: LicenceId
+    start: int
+    end: int
+
+
+# What may stand between the words of one name; blanked addresses are longer than that.
+NAME_GAP = re.compile(
+    r"""
+    (?: [\s\-–_.,/()"“”'’*:+|`] | \b(?:the|a|an|licen[cs]es?|licensed|agreement|version|v|ver|terms)\b
+      | (?<=\d|[a-z])v(?=\d) | v(?=\d)
+    ){0,12}
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# Marks that stand between a name and its cue without meaning anything.
+DECORATION = str.maketrans(dict.fromkeys('*_`"“”‘[](){}|<>', " "))
+
+CUE_AFTER = re.compile(
+    r"""
+    \s* (?:['’]s)? [\s\-–]* (?:的|之)? \s*
+    (?: (?:open[-\s]?source|model|community|usage|use|original|style|research|software|public) \s+ ){0,2}
+    (?: licen[cs](?:e|es|ed|ing)\b | 许可 | 协议 | 授权 | 开源协议 | 开源许可 )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+CUE_BEFORE = re.compile(
+    r"""
+    (?: \b(?: licen[cs]ed | released | distributed | available | provided | published | shared | offered | open[-\s]?sourced
+          | relicensed | is | are | falls? | comes? )
+        (?:\s+\w+){0,3}? \s+ under
+      | \b(?: governed | covered ) \s+ by
+      | \b(?: subject | according | pursuant ) \s+ to
+      | \b(?<!un) licen[cs](?:e|es|ing) (?:\s+(?:terms|agreement))?
+        (?: \s*[:=\-–—：]+ | \s+(?:of|for|from|is|are|:) )?
+      | (?: 许可证? | 协议 | 许可协议 | 授权 ) \s* (?:[:：]|为|是)
+    )
+    (?: \s+ (?:the|an?|its|their|\w+['’]s|terms|conditions|of|both|original) ){0,5} \s* $
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# What is compared, denied or required of others is not what this work is licensed under.
+NO_STATEMENT_BEFORE = re.compile(
+    r"""
+    (?: \b(?: similar | unlike | akin | equivalent | identical | close ) (?:\s+to)? | \bsuch\s+as | \be\.g\.,? | \bfor\s+example,?
+      | \bcompatible\s+with | \bcompar(?:ed|able|ison) (?:\s+(?:to|with))? | \binstead\s+of | \brather\s+than | \bother\s+than
+      | \binspired\s+by | \b(?:more|less)\s+\w+\s+than | \bdiffer(?:s|ent)\s+from
+      | \b(?:not|never|n['’]t|no\s+longer)\s+(?:\w+\s+){0,2}(?:under|by)
+      | 类似于? | 不同于 | 例如
+    )
+    (?: \s+ (?:the|an?|both|standard|a\s+standard) ){0,2} \s* $
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+OPENING_BRACKET = re.compile(r"(?:\s|licen[cs]e)*[(（]\s*", re.IGNORECASE)
+
+# Terms without a name. Not "commercial and research use", not "free for academic purposes".
+NON_COMMERCIAL = re.compile(
+    r"""
+      \b(?<!not\s)(?:only|solely|exclusively|strictly|limited|restricted|licensed|intended|released|available|provided|allowed|permitted)\b
+        (?:\s+\w+){0,5}? \s+ (?:for|to) (?:\s+\w+){0,2}? \s+ non-?\s?commercial (?:ly)?
+    | \bnon-?\s?commercial(?:ly)? (?:\s+\w+){0,3}? \s+ only\b
+    | \bonly\s+non-?\s?commercial\b
+    | \bfor\s+non-?\s?commercial\s+(?:\w+\s+){0,2}?(?:use|usage|purposes?|research)\b
+    | \bnon-?\s?commercial (?:\s+\w+){0,2}? \s+ licen[cs]e
+    | \b(?:can|may|must|should|shall|do|is|are)\s*(?:not|n['’]t)\s+(?:\w+\s+){0,3}?(?:for|in)\s+(?:any\s+)?commercial
+    | \b(?:can|may|must|should|shall)\s*(?:not|n['’]t)\s+be\s+(?:\w+\s+){0,2}?commercially
+    | \bcommercial\s+(?:use|usage|purposes?|applications?)(?:\s+\w+){0,7}?,?\s+(?:is|are)\s+(?:\w+\s+)?(?:prohibited|forbidden|not\s+(?:allowed|permitted)|disallowed)
+    | \b(?:no|prohibits?|forbids?|prohibiting|forbidding)\s+(?:any\s+)?commercial\s+(?:use|usage|applications?)
+    | (?:不得|不可|禁止|不能|不允许)(?:将[^。；\n]{0,20})?(?:用于)?(?:任何)?(?:形式的)?商(?:业|用)
+    | 商业(?:用途|使用|目的)[^。；\n]{0,24}?(?:不允许|禁止|不得)
+    | 非商(?:业|用)(?:性)?(?:用途|使用|目的|许可|研究)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+RESEARCH_ONLY = re.compile(
+    r"""
+      \b(?:academic|research|educational|learning|scientific) (?:\s*(?:,|/|and|or|&)?\s*\w+){0,3}? \s+ only\b
+    | \b(?<!not\s)(?:only|solely|exclusively|strictly)\s+(?:be\s+)?(?:\w+\s+){0,3}?for\s+(?:\w+\s+){0,2}?(?:academic|research|educational)\b
+    | \b(?:limited|restricted)\s+to\s+(?:\w+\s+){0,2}?(?:academic|research)\b
+    | \bnot\s+be\s+used\s+(?:outside\s+(?:of\s+)?|other\s+than\s+for\s+)(?:\w+\s+)?research
+    | (?:仅|只)(?:可|能|限|供|应|作|做|做为|作为|用){1,3}(?:应用于|用于|于|用作|作为)?[^。；;，,\n]{0,12}?(?:研究|学习|学术)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+CUSTOM = re.compile(
+    r"""
+    \b(?: custom | bespoke | own ) (?:\s+(?:commercial|model|research)){0,2} \s+ licen[cs]e \b (?!\s+(?:plate|key))
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+# "governed by the Robin Model License": a licence with a name that nobody lists.
+NAMED_CUSTOM = re.compile(
+    r"""
+    (?i: \b(?: governed\s+by | licen[cs]ed\s+under | released\s+under | (?:made\s+)?available\s+under | under\s+the\s+terms\s+of ) )
+    \s+ (?: (?:the|its|our|an?)\s+ )?
+    (?! (?i: open | permissive | same | following | free | standard | public | creative | gnu | above ) \b )
+    (?: [A-Z][\w.-]{1,30} \s+ ){1,5} [Ll]icen[cs]e \b
+    """,
+    re.VERBOSE,
+)
+# A name before another noun is no licence: "Apache 2.0 Competitor". These words may follow one.
+NEXT_WORD = re.compile(r"\s+(?P<word>[A-Za-z]{3,})")
+MAY_FOLLOW = frozenset(
+    "and for with which while but except only both data dataset datasets code model models weights under from "
+    "allowing that this the see unless where when per via all also not terms style open free".split()
+)
+BADGE_LABEL = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)
+BADGE_PATH = re.compile(r"/badge/(?P<badge>[^/?\#]{1,200})", re.VERBOSE)
+
+
+def find_licence_mentions(text: str) -> list[LicenceMention]:
+    """The licences that a document says to apply, in order; front matter and code are not read."""
+    document = parse_markdown(text)
+    found: list[LicenceMention] = []
+    for sentence in _passages(document):
+        if sentence.end - sentence.start <= LONGEST_SENTENCE:
+            title = _titles(document, sentence.section)
+            found += _mentions_of(document.prose[sentence.start : sentence.end], sentence.start, title)
+    for link in document.links:
+        if link.is_image:
+            found += _of_badge(link)
+    unique = {(mention.licence, mention.scope, mention.start): mention for mention in reversed(found)}
+    return sorted(
+        unique.values(),
+        key=lambda mention: (mention.start, mention.end, mention.licence, mention.scope or ""),
+    )[:MAX_MENTIONS]
+
+
+def mentions_in_plain_text(text: str, start: int, end: int) -> list[LicenceMention]:
+    """Mentions in a stretch of a file that is no Markdown (a licence file, a notice)."""
+    found: list[LicenceMention] = []
+    for match in PLAIN_PARAGRAPH.finditer(text, start, end):
+        if match.end() - match.start() <= LONGEST_SENTENCE:
+            found += _mentions_of(match.group(), match.start(), "")
+    return found
+
+
+PLAIN_PARAGRAPH = re.compile(r"[^\r\n]+(?:(?:\r\n|\r|\n)(?![ \t]*(?:\r|\n))[^\r\n]+)*")
+
+
+def _passages(document: Document) -> Iterator[Sentence]:
+    for index, section in enumerate(document.sections):
+        yield Sentence(
+            start=section.start,
+            end=section.body_start,
+            text=document.text[section.start : section.body_start],
+            section=index,
+        )
+    yield from document.sentences()
+
+
+def _titles(document: Document, section: int | None) -> str:
+    if section is None:
+        return ""
+    found = document.sections[section]
+    return " / ".join((*found.path[-1:], found.title))
+
+
+def _mentions_of(prose: str, offset: int, title: str) -> Iterator[LicenceMention]:
+    """Mentions in one passage; `offset` is where it begins, `title` the heading above it."""
+    seen = list(_names(prose, title))
+    named = _without_repetition(prose, [one for one in seen if one.licence])
+    found = sorted(named + list(_unnamed(prose, named, seen)), key=lambda one: one.start)
+    reached = 0
+    for one in found:
+        for scope in scopes_of(prose, one.start, one.end, reached, title):
+            yield LicenceMention(one.licence, scope, *_passage(prose, one, offset))
+        reached = one.end
+
+
+def _without_repetition(prose: str, found: list[_Found]) -> list[_Found]:
+    """Of a name and its short form in brackets the short form: "Creative Commons NonCommercial (CC BY-NC 4.0)"."""
+    kept = []
+    for number, one in enumerate(found):
+        following = found[number + 1] if number + 1 < len(found) else None
+        if following is not None and OPENING_BRACKET.fullmatch(prose, one.end, following.start):
+            here, there = licence_facts(one.licence), licence_facts(following.licence)
+            if here is not None and there is not None and here.family == there.family:
+                continue
+        kept.append(one)
+    return kept
+
+
+def _passage(prose: str, found: _Found, offset: int) -> tuple[int, int]:
+    """The whole sentence where it is of a length to quote, else the words themselves."""
+    if len(prose) <= 500:
+        begin = len(prose) - len(prose.lstrip())
+        return offset + begin, offset + len(prose.rstrip())
+    return offset + found.start, offset + found.end
+
+
+def _names(prose: str, title: str) -> Iterator[_Found]:
+    """Names of licences; without an identifier where the sentence only compares or denies."""
+    names = prose_names()
+    parts = [(start, end, part) for start, end, key in name_parts(prose) for part in key]
+    index = 0
+    while index < len(parts):
+        match = _name_at(prose, parts, index, title, names.get(parts[index][2], ()))
+        if match is None:
+            index += 1
+            continue
+        identifier, length = match
+        start, end = parts[index][0], parts[index + length - 1][1]
+        is_stated = not NO_STATEMENT_BEFORE.search(_clean(prose[max(0, start - 60) : start]))
+        yield _Found(identifier if is_stated else "", start, end)
+        index += length
+
+
+def _name_at(
+    prose: str,
+    parts: list[tuple[int, int, str]],
+    index: int,
+    title: str,
+    candidates: tuple[tuple[tuple[str, ...], LicenceId, bool], ...],
+) -> tuple[LicenceId, int] | None:
+    """(licence, number of parts) of the longest name that stands at a part of the sentence."""
+    for key, identifier, is_strong in candidates:
+        piece = parts[index : index + len(key)]
+        if len(piece) < len(key) or any(part[2] != word for part, word in zip(piece, key, strict=True)):
+            continue
+        start, end = piece[0][0], piece[-1][1]
+        if not all(
+            one[1] >= other[0] or NAME_GAP.fullmatch(prose, one[1], other[0])
+            for one, other in itertools.pairwise(piece)
+        ):
+            continue
+        if (start and prose[start - 1].isalnum() and prose[start].isascii()) or _goes_on(prose, end):
+            continue
+        if (is_strong and _may_stand_alone(prose, end)) or _is_spoken_of(prose, start, end, title):
+            return identifier, len(key)
+    return None
+
+
+def _goes_on(prose: str, end: int) -> bool:
+    """Is the last part the beginning of a longer word or number ("Llama 2.5", "MITx")?"""
+    rest = prose[end : end + 2]
+    return bool(re.match(r"[a-zA-Z0-9]|\.\d", rest)) and not re.match(r"[vV]\d", rest)
+
+
+def _may_stand_alone(prose: str, end: int) -> bool:
+    if LICENCE_WORD.search(prose):
+        return True
+    following = NEXT_WORD.match(prose, end)
+    return following is None or following["word"].lower() in MAY_FOLLOW
+
+
+def _is_spoken_of(prose: str, start: int, end: int, title: str) -> bool:
+    if LICENCE_WORD.search(prose, start, end):
+        return True
+    if CUE_AFTER.match(_clean(prose[end : end + 80])):
+        return True
+    if CUE_BEFORE.search(_clean(prose[max(0, start - 90) : start])):
+        return True
+    # Below a heading "License" the name may stand alone.
+    letters = sum(1 for character in prose if character.isalnum())
+    return bool(LICENCE_WORD.search(title)) and 2 * (end - start) > letters
+
+
+def _clean(text: str) -> str:
+    return text.translate(DECORATION)
+
+
+def _unnamed(prose: str, named: list[_Found], seen: list[_Found]) -> Iterator[_Found]:
+    """Terms without a name, where the sentence's named licence does not say the same already."""
+    prose = _clean(prose)
+    restricted = {
+        restriction
+        for one in named
+        if (facts := licence_facts(one.licence)) is not None
+        for restriction in facts.restrictions
+    }
+    for identifier, pattern, restriction in (
+        ("LicenseRef-research-only", RESEARCH_ONLY, "research-only"),
+        ("LicenseRef-non-commercial", NON_COMMERCIAL, "non-commercial"),
+    ):
+        if restriction not in restricted and (match := pattern.search(prose)):
+            yield _Found(identifier, match.start(), match.end())
+    match = CUSTOM.search(prose) or NAMED_CUSTOM.search(prose)
+    if not seen and match and not NON_COMMERCIAL.search(prose):
+        yield _Found("LicenseRef-custom", match.start(), match.end())
+
+
+def _of_badge(link: Link) -> Iterator[LicenceMention]:
+    """A licence badge: label and message stand in the address of the image, or in its alternative text."""
+    try:
+        path = urlsplit(link.url).path
+    except ValueError:
+        return
+    badge = BADGE_PATH.search(path)
+    label, message = link.text, ""
+    if badge:
+        pieces = [
+            piece.replace("\0", "-") for piece in unquote(badge["badge"]).replace("--", "\0").split("-")
+        ]
+        # LABEL-MESSAGE-COLOUR, or MESSAGE-COLOUR; the message itself may hold single hyphens.
+        label = f"{link.text} {pieces[0]}" if len(pieces) > 2 else link.text
+        message = "-".join(pieces[1:-1] if len(pieces) > 2 else pieces[:1]).replace("_", " ")
+    if not BADGE_LABEL.search(f"{label} {message}"):
+        return
+    alt = re.sub(r"^\W*licen[cs]e\W+", "", link.text, flags=re.IGNORECASE)
+    for name in (message, alt):
+        licences = (known,) if (known := normalise_licence(name)) else licences_in_expression(name)
+        for licence in licences:
+            for scope in scopes_of(f"{label} ", len(label), len(label), 0, ""):
+                yield LicenceMention(licence, scope, link.start, link.end)
+        if licences:
+            return

@@ -1,0 +1,54 @@
+"""What arXiv says of a paper, from the `entry` snapshots of `arxiv`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pipelines.extract.base import Source
+from pipelines.model import Evidence
+
+ACCEPTED = re.compile(
+    r"""\b(?:accepted|published|appear(?:s|ed|ing)?|to\ appear|presented|camera[- ]ready|proceedings)\b
+        (?!\ (?:version\ of\ )?(?:by|under)\ review)
+      | ^\s*(?:\w+\s+)?(?:ACL|EMNLP|NAACL|EACL|AACL|COLING|LREC(?:-COLING)?|NeurIPS|NIPS|ICML|ICLR|AAAI|IJCAI|KDD|WWW|CVPR|TACL|TMLR
+          |JMLR|COLM|CoNLL|INTERSPEECH)\b[\s'’]*(?:20)?\d\d""",
+    re.VERBOSE | re.IGNORECASE,
+)
+NOT_ACCEPTED = re.compile(
+    r"\b(?:under\ review|submitted|in\ submission|work\ in\ progress|rejected|workshop\ proposal)\b",
+    re.I | re.X,
+)
+OWN_DOI = re.compile(r"^10\.48550/", re.IGNORECASE)
+
+
+def extract(source: Source) -> Iterator[Evidence]:
+    """The entry itself, and each sign that it was peer-reviewed."""
+    entry = source.json()
+    if not isinstance(entry, dict) or not entry.get("title"):
+        yield source.quote("document.problem", 0, 80, problem="malformed")
+        return
+    authors = [str(author) for author in entry.get("authors") or []]
+    yield source.field(
+        "paper.entry",
+        "$.title",
+        entry["title"],
+        id=str(entry.get("id") or source.snapshot.ref.id),
+        title=" ".join(str(entry["title"]).split()),
+        authors=authors[:20],
+        summary=" ".join(str(entry.get("summary") or "").split())[:3000],
+    )
+    if entry.get("journal_ref"):
+        yield source.field(
+            "paper.review",
+            "$.journal_ref",
+            entry["journal_ref"],
+            where="journal_ref",
+            text=str(entry["journal_ref"])[:300],
+        )
+    comment = entry.get("comment")
+    if isinstance(comment, str) and ACCEPTED.search(comment) and not NOT_ACCEPTED.search(comment):
+        yield source.field("paper.review", "$.comment", comment, where="comment", text=comment[:300])
+    doi = entry.get("doi")
+    if isinstance(doi, str) and doi and not OWN_DOI.search(doi):
+        yield source.field("paper.review", "$.doi", doi, where="doi", text=doi)

@@ -1,0 +1,251 @@
+"""Documents written for people: READMEs, cards, guides, datasheets, pages. Read by structure.
+
+Yields sections by topic with their substance, links with the passage that names them, sentences that
+state something about access, corpora and licences by name, install instructions, citations.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipelines.extract.base import Source
+from pipelines.extract.corpora import find_corpora
+from pipelines.extract.hub import front_matter_facts
+from pipelines.extract.licences import find_licence_mentions
+from pipelines.extract.links import classify_url, find_arxiv_ids, find_pip_installs
+from pipelines.extract.statements import FIRST_PERSON, statements_in
+from pipelines.extract.topics import TEMPLATE, Topic, count_words, topics_of
+from pipelines.markdown import Document, Section, parse_markdown
+from pipelines.model import ArtifactKind, Evidence
+
+EACH_STATEMENT = 8
+"""Sentences kept that state the same thing in one document."""
+LINKS = 250
+CORPORA = 40
+
+LIST_ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+\S", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\s*\|.*\|.*$|^[^|\n]+\|[^|\n]+\|.*$", re.MULTILINE)
+LABELLED_LINE = re.compile(
+    r"^\s*(?:[-*+]\s+)?\*\*([^*\n]{3,60}?)[:.]?\*\*[:.]?[ \t]+(\S[^\n]{2,}(?:\n(?![\s*#>|+-])[^\n]+)*)",
+    re.MULTILINE,
+)
+"""A line such as "- **Training data:** ten billion words": a section of one line."""
+
+PRETRAINING = re.compile(r"pre-?\s?train|预训练", re.IGNORECASE)
+TUNING = re.compile(
+    r"fine-?\s?tun|instruct|\bsft\b|rlhf|\bdpo\b|preference|align(?:ed|ment)|微调|指令", re.IGNORECASE
+)
+ABOUT_TRAINING = re.compile(
+    r"\btrain(?:ed|ing|s)?\b|fine-?\s?tun|\d\s*[TB]?\s*tokens\b|训练|语料|微调", re.IGNORECASE
+)
+MEASURED_OR_COMPARED = re.compile(
+    r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
+)
+
+_DATA_TOPICS = frozenset(
+    {Topic.DATA, Topic.TRAINING, Topic.COLLECTION, Topic.COMPOSITION, Topic.PREPROCESSING}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where in a document a position stands: its section and what that is about."""
+
+    sections: tuple[Section, ...]
+    starts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, document: Document) -> _Places:
+        ordered = tuple(sorted(document.sections, key=lambda section: section.start))
+        return cls(sections=ordered, starts=tuple(section.start for section in ordered))
+
+    def titles(self, position: int) -> tuple[str, ...]:
+        """Titles around a position, innermost first."""
+        index = bisect_right(self.starts, position) - 1
+        if index < 0:
+            return ()
+        section = self.sections[index]
+        return (section.title, *reversed(section.path))
+
+    def topics(self, position: int) -> tuple[Topic, ...]:
+        """Topics of the innermost section that has any."""
+        for title in self.titles(position):
+            topics = topics_of(title)
+            if topics:
+                return topics
+        return ()
+
+
+def extract(source: Source) -> Iterator[Evidence]:
+    """All that a document for people tells."""
+    if not source.text.strip():
+        yield source.quote("document.problem", 0, 0, problem="empty")
+        return
+    document = parse_markdown(source.text)
+    places = _Places.of(document)
+    yield from _front_matter(source, document)
+    yield from _sections(source, document)
+    yield from _links(source, document, places)
+    yield from _sentences(source, document, places)
+    for licence, scope, start, end in find_licence_mentions(source.text):
+        yield source.quote("licence.mention", start, end, licence=licence, scope=scope)
+    for package, start, end in find_pip_installs(source.text):
+        own = bool(
+            FIRST_PERSON.search(" ".join(places.titles(start)))
+        ) or Topic.INSTALLATION in places.topics(start)
+        yield source.quote("install", start, end, package=package, own=own)
+
+
+def _front_matter(source: Source, document: Document) -> Iterator[Evidence]:
+    if document.front_matter_error:
+        start, end = document.front_matter_span or (0, 200)
+        yield source.quote("document.problem", start, min(end, start + 200), problem="broken_front_matter")
+    if document.front_matter and source.snapshot.part == "card":
+        yield from front_matter_facts(source, document.front_matter, "$")
+
+
+def _sections(source: Source, document: Document) -> Iterator[Evidence]:
+    blocks = [(block.start, block.end) for block in document.code_blocks]
+    for section in document.sections:
+        topics = topics_of(section.title)
+        if not topics:
+            continue
+        body = _without(source.text, section.body_start, section.end, blocks)
+        words = count_words(body)
+        items = len(LIST_ITEM.findall(body)) + len(TABLE_ROW.findall(body))
+        for topic in topics:
+            yield source.quote(
+                "section",
+                section.start,
+                section.end,
+                topic=topic.value,
+                title=section.title[:120],
+                words=_rounded(words),
+                items=_rounded(items),
+                template=bool(TEMPLATE.search(body)) and words < 40,
+                code=any(section.body_start <= start < section.end for start, _ in blocks),
+            )
+    for match in LABELLED_LINE.finditer(source.text):
+        for topic in topics_of(match[1]):
+            if topic is not Topic.LICENCE:
+                yield source.quote(
+                    "section",
+                    match.start(),
+                    match.end(),
+                    topic=topic.value,
+                    title=match[1],
+                    words=_rounded(count_words(match[2])),
+                    items=0,
+                    template=bool(TEMPLATE.search(match[2])),
+                    code=False,
+                )
+
+
+def _rounded(number: int) -> int:
+    """Two significant digits: a word more or less is no new evidence."""
+    size = int(10 ** max(0, len(str(number)) - 2))
+    return number // size * size
+
+
+def _without(text: str, start: int, end: int, blocks: list[tuple[int, int]]) -> str:
+    """A stretch of text without the code blocks in it."""
+    kept: list[str] = []
+    for block_start, block_end in blocks:
+        if block_end <= start or block_start >= end:
+            continue
+        kept.append(text[start : max(start, block_start)])
+        start = min(max(start, block_end), end)
+    kept.append(text[start:end])
+    return "\n".join(kept)
+
+
+def _links(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
+    seen: set[tuple[str, str]] = set()
+    for link in document.links:
+        ref = None if link.is_image else classify_url(link.url)
+        if ref is None or (ref.kind.value, ref.id.lower()) in seen or ref == source.snapshot.ref:
+            continue
+        if len(seen) >= LINKS:
+            break
+        seen.add((ref.kind.value, ref.id.lower()))
+        start, end = _line_around(source.text, link.start, link.end)
+        yield _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start)
+    for arxiv_id, start, end in find_arxiv_ids(source.text):
+        if (ArtifactKind.ARXIV.value, arxiv_id) not in seen:
+            seen.add((ArtifactKind.ARXIV.value, arxiv_id))
+            around = _line_around(source.text, start, end)
+            yield _link(
+                source, places, ArtifactKind.ARXIV.value, arxiv_id, *around, source.text[start:end], start
+            )
+
+
+def _link(
+    source: Source,
+    places: _Places,
+    kind: str,
+    identifier: str,
+    start: int,
+    end: int,
+    text: str,
+    position: int,
+) -> Evidence:
+    topics = places.topics(position)
+    passage = source.text[start:end]
+    in_bibtex = bool(re.search(r"eprint\s*=|@\w+\{", source.text[max(0, position - 400) : position + 20]))
+    return source.quote(
+        "link",
+        start,
+        end,
+        kind=kind,
+        id=identifier,
+        text=text[:120],
+        topic=Topic.CITATION.value if in_bibtex else topics[0].value if topics else "",
+        own=bool(FIRST_PERSON.search(passage)),
+        bibtex=in_bibtex,
+    )
+
+
+def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """The line, at most 300 characters of it, in which a link stands: the passage that names it."""
+    left = max(text.rfind("\n", 0, start) + 1, start - 150)
+    right = text.find("\n", end)
+    right = len(text) if right < 0 else right
+    return left, max(end, min(right, end + 150))
+
+
+def _sentences(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
+    said: Counter[tuple[str, str | None]] = Counter()
+    named: set[tuple[str, str]] = set()
+    for found in document.sentences():
+        start, end, sentence = found.start, found.end, source.text[found.start : found.end]
+        for says, about in statements_in(sentence):
+            if about is None and Topic.DATA in places.topics(start):
+                about = "data"
+            said[says, about] += 1
+            if said[says, about] <= EACH_STATEMENT:
+                yield source.quote("statement", start, end, says=says, about=about)
+        for corpus, corpus_start, _ in find_corpora(sentence):
+            context = _corpus_context(sentence, places, start + corpus_start, corpus.use)
+            if context and (corpus.id, context) not in named and len(named) < CORPORA:
+                named.add((corpus.id, context))
+                yield source.quote(
+                    "corpus.named", start, end, corpus=corpus.id, access=corpus.access, context=context
+                )
+
+
+def _corpus_context(sentence: str, places: _Places, position: int, use: str) -> str | None:
+    """What the corpus is used for, or None where the passage is not about training."""
+    topics = frozenset(places.topics(position))
+    if MEASURED_OR_COMPARED.search(sentence) or topics & {Topic.EVALUATION, Topic.CITATION}:
+        return None
+    if not (ABOUT_TRAINING.search(sentence) or topics & _DATA_TOPICS):
+        return None
+    around = sentence + " " + " ".join(places.titles(position))
+    is_pretraining, is_tuning = bool(PRETRAINING.search(around)), bool(TUNING.search(around))
+    if is_pretraining != is_tuning:
+        return "pretraining" if is_pretraining else "tuning"
+    return use

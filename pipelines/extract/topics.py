@@ -1,0 +1,84 @@
+"""What a section of a document is about, told from its heading. English and Chinese.
+
+A heading can name several topics ("Training data and procedure"). Topics of model cards follow
+Mitchell et al. 2019 (doi:10.1145/3287560.3287596), those of dataset cards Gebru et al. 2021
+(doi:10.1145/3458723).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+
+class Topic(StrEnum):
+    """What a section documents."""
+
+    DATA = "data"
+    COLLECTION = "collection"
+    PREPROCESSING = "preprocessing"
+    COMPOSITION = "composition"
+    TRAINING = "training"
+    HYPERPARAMETERS = "hyperparameters"
+    ARCHITECTURE = "architecture"
+    COMPUTE = "compute"
+    EVALUATION = "evaluation"
+    INTENDED_USE = "intended_use"
+    LIMITATIONS = "limitations"
+    LICENCE = "licence"
+    CITATION = "citation"
+    USAGE = "usage"
+    INSTALLATION = "installation"
+    API = "api"
+
+
+_HEADINGS: dict[Topic, str] = {
+    Topic.DATA: r"\bdata\b|\bdata\ ?sets?\b|\bcorp(?:us|ora)\b|数据(?!结构)|语料",
+    Topic.COLLECTION: r"""collection|curation|data\ sources?|source\ data|dataset\ creation|annotat|labell?ing|provenance
+        |motivation|how\ (?:was|were)\ (?:the\ )?data|数据来源|采集|收集|标注|数据生成|data\ generation|generation\ process""",
+    Topic.PREPROCESSING: r"pre-?process|clean(?:ing|ed)\b|filter|dedup|decontaminat|tokeni[sz]|预处理|清洗|去重",
+    Topic.COMPOSITION: r"""data\ (?:fields|instances|splits|format|structure|summary|statistics|composition|mix)
+        |dataset\ (?:structure|summary|description|statistics|composition|overview)|composition|supported\ tasks|数据格式|字段""",
+    Topic.TRAINING: r"\b(?:pre-?|re-?)?train(?:ing|ed)?\b|fine-?\ ?tun|\brlhf\b|\bsft\b|\bdpo\b|\bppo\b|alignment|reward\ model|预训练|训练|微调|精调",
+    Topic.HYPERPARAMETERS: r"hyper-?\ ?param|training\ (?:config|param|setting|set-?up|arguments|recipe)|超参|训练参数",
+    Topic.ARCHITECTURE: r"""architectur|model\ (?:structure|spec|config|size|design|parameters)|technical\ (?:spec|detail)
+        |objective|模型结构|模型架构|架构|技术细节|实现细节""",
+    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b|算力|硬件|碳",
+    Topic.EVALUATION: r"evaluat|benchmark|\bresults?\b|performance|metrics|leaderboard|comparison|评测|评估|测评|效果|性能|对比",
+    Topic.INTENDED_USE: r"""intended|\buses\b|\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use|misuse|out[-\ ]of[-\ ]scope
+        |applications|who\ should|用途|使用范围|适用场景|应用场景""",
+    Topic.LIMITATIONS: r"limitation|known\ (?:issue|problem)|risks?\b|\bbias|ethic|safety|responsib|considerations|caveat|harm|toxicity|warning|disclaimer|局限|限制|风险|偏见|免责|伦理|安全",
+    Topic.LICENCE: r"licen[cs]|terms\ of\ use|copyright|usage\ policy|许可|协议|授权|版权|声明",
+    Topic.CITATION: r"\bcit(?:e|ing|ation)|bibtex|\bpapers?\b|publication|technical\ report|references?\b|引用|论文",
+    Topic.USAGE: r"\busage\b|how\ to\ (?:use|run|get\ started)|get(?:ting)?\ started|quick\ ?-?start|inference|\brun(?:ning)?\b|deploy|\bdemo\b|examples?|tutorial|chat\b|generat(?:e|ion|ing)|使用|推理|部署|快速|运行|示例|教程",
+    Topic.INSTALLATION: r"install|set-?\ ?up\b|requirements?|dependenc|environment\b|安装|环境|依赖",
+    Topic.API: r"\bapis?\b|serving|(?:api|rest|http|inference|model)\ server|endpoint|接口|服务",
+}
+
+HEADINGS: dict[Topic, re.Pattern[str]] = {
+    topic: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for topic, pattern in _HEADINGS.items()
+}
+
+TEMPLATE = re.compile(
+    r"""\[?\s*more\ information\ needed\s*\]?|\[needs?\ more\ information\]|\bTODO\b|\bTBD\b|\{\{\s*\w+|<!--\s*provide
+        |this\ modelcard\ aims\ to\ be\ a\ base\ template|to\ be\ (?:added|completed|filled)|待补充""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Words of a form that nobody filled in."""
+
+_CJK = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]")
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+_MARKUP = re.compile(r"https?://\S+|<[^>\n]{1,300}>|!\[[^\]\n]*\]\([^)\n]*\)|\]\([^)\n]*\)|[`*_#|>\[\]]")
+
+
+def topics_of(title: str) -> tuple[Topic, ...]:
+    """The topics that a heading names, in the order of Topic."""
+    title = title[:300]
+    return tuple(topic for topic, pattern in HEADINGS.items() if pattern.search(title))
+
+
+def count_words(text: str) -> int:
+    """Words of prose: markup and addresses do not count, two CJK characters count as one word."""
+    plain = _MARKUP.sub(" ", TEMPLATE.sub(" ", text))
+    cjk = len(_CJK.findall(plain))
+    return len(_WORD.findall(_CJK.sub(" ", plain))) + cjk // 2

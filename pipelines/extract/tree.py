@@ -1,0 +1,230 @@
+"""File trees, read as an engineer would: what each file is for, from its path alone.
+
+Reads `github` `tree` snapshots (one line a file: path, size, sha). Yields `tree.files`, one
+evidence for every role that some file has, quoting the line of its most telling path.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+
+from pipelines.extract.base import Source
+from pipelines.model import Evidence
+
+
+class TreeRole(StrEnum):
+    """What a file is for. One file can have several roles."""
+
+    CODE = "code"
+    PRETRAINING = "pretraining"
+    TRAINING = "training"
+    TUNING = "tuning"
+    DATA_PREPARATION = "data_preparation"
+    EVALUATION = "evaluation"
+    INFERENCE = "inference"
+    API_SERVER = "api_server"
+    DEMO = "demo"
+    CONFIG = "config"
+    NOTEBOOK = "notebook"
+    DOCS = "docs"
+    EXAMPLE = "example"
+    TEST = "test"
+    CONTAINER = "container"
+    PACKAGING = "packaging"
+    INSTALLER = "installer"
+    DATASHEET = "datasheet"
+    MODEL_CARD = "model_card"
+    DATA_FILE = "data_file"
+    WEIGHTS = "weights"
+    LICENCE = "licence"
+    README = "readme"
+
+
+CODE_FILE = re.compile(
+    r"""\.(py|pyx|ipynb|sh|bash|ps1|bat|cpp|cc|cxx|c|h|hpp|cu|cuh|js|jsx|ts|tsx|go|rs|java|kt|scala
+        |jl|lua|rb|php|swift|m|mm|cs|r|pl)$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+NOT_OURS = re.compile(
+    r"(^|/)(third_party|thirdparty|vendor|node_modules|site-packages|\.git)/", re.IGNORECASE
+)
+TEST_PATH = re.compile(
+    r"(^|/)(tests?|testing|unit_tests|\.github|ci)/|(^|/)(test_[^/]*|[^/]*_test)\.\w+$", re.I
+)
+
+# Words are matched between separators of the path, so that "constraint" is not "train".
+_WORD = r"(?:(?<=[/_\-.\d])|(?<=^))(?:{})(?=[/_\-.\d]|$)"
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(_WORD.format(pattern), re.IGNORECASE)
+
+
+PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
+    (TreeRole.PRETRAINING, _words(r"pre[_-]?train(?:ing|er|ed)?")),
+    (TreeRole.TRAINING, _words(r"train|training|trainers?|distill?(?:ation)?")),
+    (
+        TreeRole.TUNING,
+        _words(
+            r"finetun(?:e|ing|er)|fine[_-]tun(?:e|ing)|sft|rlhf|ppo|dpo|orpo|kto|q?lora|reward[_-]?model(?:ing|s)?|rm"
+            r"|instruct(?:ion)?[_-]?(?:tun(?:e|ing)|fine\w+)|align(?:ment)?"
+        ),
+    ),
+    (
+        TreeRole.DATA_PREPARATION,
+        _words(
+            r"prepare|preparation|pre[_-]?process(?:ing|or)?|tokenize(?:_data)?|data[_-]?(?:pipeline|processing|prep|loader|gen|generation|collection|utils?)"
+            r"|datasets?|dedup(?:lication|licate)?|clean(?:ing|_data)?|scrape|crawl|collect|generate[_-](?:data|instructions?|prompts?)|convert[_-](?:data|dataset)\w*"
+            r"|(?:make|create|build|get|download|filter|merge|split|translate)_\w+|corpora|data"
+        ),
+    ),
+    (TreeRole.EVALUATION, _words(r"eval(?:s|uate|uation|uator)?|benchmarks?|lm[_-]eval|harness")),
+    (
+        TreeRole.INFERENCE,
+        _words(
+            r"infer(?:ence)?|generat(?:e|ion|or)|chat|predict(?:ion)?|sampl(?:e|ing)|cli|run|demo|bot|completion|interact(?:ive)?|quickstart"
+        ),
+    ),
+    (
+        TreeRole.API_SERVER,
+        _words(
+            r"(?:openai|rest(?:ful)?|fast|http|web|model)?[_-]?api(?:[_-](?:server|demo|v\d))?|serv(?:e|er|ing)"
+            r"|api[_-](?:server|service|protocol|provider)|(?:model|inference|rest|http|web)[_-](?:server|worker)"
+        ),
+    ),
+    (
+        TreeRole.DEMO,
+        _words(r"gradio(?:[_-]\w+)?|streamlit|web[_-]?(?:ui|demo|chat)|demos?|app|playground|colab|ui"),
+    ),
+    (TreeRole.NOTEBOOK, re.compile(r"\.ipynb$", re.IGNORECASE)),
+)
+
+CONFIG_FILE = re.compile(
+    r"(^|/)(configs?|conf|recipes?|ds_configs?|hparams)/.*\.(ya?ml|json|toml|gin|cfg)$"
+    r"|(^|/)[^/]*(deepspeed|ds_|zero\d|train|finetune|lora|config)[^/]*\.(ya?ml|json|toml|gin)$",
+    re.IGNORECASE,
+)
+NOT_TRAINING_CONFIG = re.compile(
+    r"(^|/)(\.|mkdocs|package|tsconfig|pyproject|tokenizer)[^/]*$", re.IGNORECASE
+)
+DOCS_FILE = re.compile(
+    r"(^|/)(docs?|documentation|wiki|guides?|tutorials?)/.*\.(md|mdx|rst|ipynb|txt)$|(^|/)mkdocs\.ya?ml$",
+    re.I,
+)
+EXAMPLE_FILE = re.compile(r"(^|/)(examples?|recipes|cookbook|samples?|tutorials?)/", re.IGNORECASE)
+CONTAINER_FILE = re.compile(
+    r"(^|/)(dockerfile[^/]*|[^/]*\.dockerfile|docker-compose[^/]*|compose\.ya?ml)$", re.IGNORECASE
+)
+PACKAGING_FILE = re.compile(
+    r"(^|/)(setup\.py|setup\.cfg|pyproject\.toml|cargo\.toml|package\.json|conda[^/]*\.ya?ml)$", re.I
+)
+INSTALLER_FILE = re.compile(
+    r"(^|/)(one[_-]click|(start|install|setup|run)[_-](linux|windows|macos|wsl)|install(er)?|webui)[^/]*\.(sh|bat|ps1)$",
+    re.I,
+)
+DATASHEET_FILE = re.compile(
+    r"(^|/)[^/]*(datasheet|data[_-]?(card|statement))[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE
+)
+MODEL_CARD_FILE = re.compile(r"(^|/)[^/]*model[_-]?card[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE)
+DATA_FILE = re.compile(
+    r"\.(jsonl?|csv|tsv|parquet|arrow|txt)(\.(gz|zip|zst|xz|bz2))?$|\.(zip|tar\.gz|tgz)$", re.IGNORECASE
+)
+DATA_NAME = re.compile(
+    r"data|instruct|prompt|seed[_-]?task|train|sft|dialog|conversation|chat|corpus|preference|response", re.I
+)
+NOT_DATA = re.compile(
+    r"""vocab|tokeniz|merges|package|requirements|config|index|lock|manifest|result|figure|plot|harness|log(?:s|_)|schema
+      | (?:^|[/_\-.]) (?:evals?|tests?|bench(?:mark)?s?|dummy|examples?|samples?|mock|fixtures?|toy|demo|question|answer|nltk\w*
+          |mmlu|lambada|hellaswag|gsm8k|piqa|arc|truthfulqa|humaneval|mt_bench|cmmlu|c?eval) (?=[/_\-.\d]|$)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+WEIGHT_FILE = re.compile(
+    r"\.(bin|safetensors|pth?|ckpt|gguf|ggml|h5|msgpack|npz|onnx)(\.\w{2,5})?$|(^|/)pytorch_model",
+    re.IGNORECASE,
+)
+NOT_WEIGHTS = re.compile(
+    r"optimizer|training_args|scheduler|rng_state|random_states|tokenizer|vocab", re.IGNORECASE
+)
+LICENCE_FILE = re.compile(r"(^|/)[^/]*(licen[cs]e|copying|use[_-]policy)[^/]*$", re.IGNORECASE)
+README_FILE = re.compile(r"(^|/)readme[^/]*$", re.IGNORECASE)
+
+DATA_FILE_BYTES = 20_000
+"""A data file below this is an example or a template, not training data."""
+
+SIZE = re.compile(r"[0-9]{1,15}")
+_PATHS = 8
+
+
+def path_roles(path: str, size: int = 0) -> frozenset[TreeRole]:
+    """The roles of one file, from its path (and its size in bytes, for data files)."""
+    if NOT_OURS.search(path):
+        return frozenset()
+    roles: set[TreeRole] = set()
+    is_code = bool(CODE_FILE.search(path))
+    if TEST_PATH.search(path):
+        return frozenset({TreeRole.TEST}) if is_code else frozenset()
+    if is_code:
+        roles.add(TreeRole.CODE)
+        stem = path.rsplit(".", 1)[0]
+        roles |= {role for role, pattern in PATH_ROLES if pattern.search(stem) or pattern.search(path)}
+        if path.lower().endswith("setup.py"):
+            roles = {TreeRole.CODE}
+    for role, pattern in (
+        (TreeRole.DOCS, DOCS_FILE),
+        (TreeRole.EXAMPLE, EXAMPLE_FILE),
+        (TreeRole.CONTAINER, CONTAINER_FILE),
+        (TreeRole.PACKAGING, PACKAGING_FILE),
+        (TreeRole.INSTALLER, INSTALLER_FILE),
+        (TreeRole.DATASHEET, DATASHEET_FILE),
+        (TreeRole.MODEL_CARD, MODEL_CARD_FILE),
+        (TreeRole.README, README_FILE),
+    ):
+        if pattern.search(path):
+            roles.add(role)
+    if CONFIG_FILE.search(path) and not NOT_TRAINING_CONFIG.search(path):
+        roles.add(TreeRole.CONFIG)
+    if WEIGHT_FILE.search(path) and not NOT_WEIGHTS.search(path):
+        roles.add(TreeRole.WEIGHTS)
+    elif (
+        not is_code
+        and DATA_FILE.search(path)
+        and DATA_NAME.search(path)
+        and not NOT_DATA.search(path)
+        and size >= DATA_FILE_BYTES
+    ):
+        roles.add(TreeRole.DATA_FILE)
+    if LICENCE_FILE.search(path) and not is_code:
+        roles.add(TreeRole.LICENCE)
+    return frozenset(roles)
+
+
+def extract(source: Source) -> Iterator[Evidence]:
+    """`tree.files` for every role, `tree.truncated` where the service cut the list."""
+    found: dict[TreeRole, list[tuple[str, int, int]]] = {}
+    offset = 0
+    # Only "\n" ends a line: a path may hold the other characters that `splitlines` stops at.
+    for line in source.text.split("\n"):
+        start, offset = offset, offset + len(line) + 1
+        if line.startswith("# truncated"):
+            yield source.quote("tree.truncated", start, start + len(line))
+            continue
+        path, _, rest = line.rstrip("\r").partition("\t")
+        size_text = rest.partition("\t")[0]
+        size = int(size_text) if SIZE.fullmatch(size_text) else 0
+        for role in path_roles(path, size):
+            found.setdefault(role, []).append((path, size, start))
+    for role in sorted(found):
+        files = sorted(found[role], key=lambda f: (f[0].count("/"), len(f[0]), f[0]))
+        path, _, start = files[0]
+        total = sum(size for _, size, _ in files)
+        yield source.quote(
+            "tree.files",
+            start,
+            start + len(path),
+            role=role.value,
+            count=len(files),
+            size=1 << (total - 1).bit_length() if total > 0 else 0,
+            paths=[path for path, _, _ in files[:_PATHS]],
+        )

@@ -1,0 +1,128 @@
+"""From evidence to proposals: every rule of a rubric applied to one project.
+
+Pure and repeatable: the same evidence, rules and rubric give the same proposals, byte for byte, in
+whatever order the evidence comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipelines.evidence import EvidenceSet
+from pipelines.model import ArtifactKind, Evidence, Finding, Outcome, Proposal, Role, digest_of
+from pipelines.rubric import Rubric
+from pipelines.rules import all_rules
+from pipelines.rules.engine import Rule, Verdict, apply, clip
+
+STALE_DISCOUNT = 0.9
+"""What a class is worth whose evidence could not be read again tonight."""
+
+RATIONALE_LENGTH = 420
+
+
+def propose(evidence: EvidenceSet, rubric: Rubric) -> list[Proposal]:
+    """One proposal for each dimension of the rubric, in its order; rating None where nothing can be told."""
+    rules = all_rules()
+    return [_propose_one(evidence, rules[dimension], rubric) for dimension in rubric.dimension_ids]
+
+
+def _propose_one(evidence: EvidenceSet, rule: Rule, rubric: Rubric) -> Proposal:
+    verdict = apply(rule, evidence)
+    relevant = verdict.relevant
+    rested_on = _unique(
+        item
+        for finding in relevant
+        if finding.outcome is not Outcome.CANNOT_TELL
+        for item in finding.evidence
+    )
+    searched = tuple(dict.fromkeys(place for finding in relevant for place in finding.searched))
+    if not rested_on and not searched:
+        searched = evidence.places([artifact.ref for artifact in evidence.project.artifacts]) or (
+            "the seed names no artifact to search",
+        )
+    return Proposal(
+        slug=evidence.project.slug,
+        dimension=rule.dimension,
+        rating=verdict.row.rating if verdict.row else None,
+        confidence=_confidence(evidence, verdict, rested_on),
+        rationale=_rationale(verdict, searched),
+        rule=rule.dimension,
+        rule_version=rule.version,
+        rubric_digest=rubric.digest,
+        evidence_digest=_evidence_digest(verdict),
+        findings=verdict.findings,
+        evidence=rested_on,
+        searched=searched,
+        link=_link(evidence, rule.dimension, rested_on),
+    )
+
+
+def _unique(items: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    return tuple({item.key: item for item in items}.values())
+
+
+def _confidence(evidence: EvidenceSet, verdict: Verdict, rested_on: tuple[Evidence, ...]) -> float:
+    if verdict.row is None:
+        return 0.0
+    stale = {reading.ref for reading in evidence.readings if reading.stale}
+    factor = STALE_DISCOUNT if any(item.ref in stale for item in rested_on) else 1.0
+    return round(verdict.row.confidence * factor, 4)
+
+
+def _rationale(verdict: Verdict, searched: tuple[str, ...]) -> str:
+    if verdict.row is None:
+        unknown = [finding for finding in verdict.findings if finding.outcome is Outcome.CANNOT_TELL]
+        reasons = [place for finding in unknown for place in finding.searched] or [
+            finding.note for finding in unknown if finding.note
+        ]
+        told = "; ".join(dict.fromkeys(clip(reason, 140) for reason in reasons[:3]))
+        return f"Cannot tell{': ' + told if told else ' from the evidence there is'}."
+    notes = [
+        finding.note
+        for finding in verdict.relevant
+        if finding.note and finding.outcome is not Outcome.CANNOT_TELL
+    ]
+    sentence = verdict.row.because
+    if notes:
+        sentence += ": " + "; ".join(dict.fromkeys(notes))
+    elif searched:
+        sentence += f" (searched: {', '.join(dict.fromkeys(place.split(' ', 1)[0].rstrip(':') for place in searched[:4]))})"
+    return clip(sentence, RATIONALE_LENGTH) + ("" if sentence.endswith((".", "…", "”")) else ".")
+
+
+def _evidence_digest(verdict: Verdict) -> str:
+    """What the class rests on: the answers and the evidence, not when or where in the bytes it stood."""
+    return digest_of(
+        [[f.check, f.outcome.value, sorted({item.key for item in f.evidence})] for f in _told(verdict)]
+    )
+
+
+def _told(verdict: Verdict) -> list[Finding]:
+    return sorted(verdict.relevant, key=lambda finding: finding.check)
+
+
+_LINK_ROLES: dict[str, tuple[Role, ...]] = {
+    "llmdata": (Role.LLM_DATA, Role.LLM_WEIGHTS),
+    "llmweights": (Role.LLM_WEIGHTS,),
+    "rldata": (Role.RL_DATA, Role.CODE),
+    "rlweights": (Role.RL_WEIGHTS,),
+    "modelcard": (Role.RL_WEIGHTS,),
+    "package": (Role.PACKAGE,),
+    "preprint": (Role.PREPRINT,),
+    "paper": (Role.PAPER, Role.PREPRINT),
+}
+
+
+def _link(evidence: EvidenceSet, dimension: str, rested_on: tuple[Evidence, ...]) -> str:
+    """The address that a curator would give: that of the decisive evidence, by role if there is a choice."""
+    for role in _LINK_ROLES.get(dimension, ()):
+        for item in rested_on:
+            if (
+                role in evidence.roles.get(item.ref, frozenset())
+                and item.ref.kind is not ArtifactKind.LINEAGE
+            ):
+                return item.url
+    for item in rested_on:
+        source = item.value.get("source")
+        return str(source) if item.ref.kind is ArtifactKind.LINEAGE and source else item.url
+    return ""

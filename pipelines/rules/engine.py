@@ -1,0 +1,137 @@
+"""What a rule is: yes/no checks first, then a table from findings to a class.
+
+A check asks one question of the evidence of a project and answers with a Finding: yes with the
+evidence, no with the places searched in vain, or cannot_tell. It never looks for anything
+itself. The first row of the table whose conditions hold gives class, confidence and reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from pipelines.errors import RuleError
+from pipelines.evidence import EvidenceSet, Reading
+from pipelines.model import Evidence, Finding, Outcome, Rating
+
+Check = Callable[[EvidenceSet], Finding]
+
+_EVIDENCE_SHOWN = 12
+"""Pieces of evidence kept for a finding; more do not make it truer, only longer to read."""
+
+
+def yes(evidence: Iterable[Evidence], note: str = "") -> Finding:
+    """The statement holds, by this evidence."""
+    kept = tuple(evidence)[:_EVIDENCE_SHOWN]
+    return Finding(check="", outcome=Outcome.YES, evidence=kept, note=note)
+
+
+def no(searched: Iterable[str], note: str = "", evidence: Iterable[Evidence] = ()) -> Finding:
+    """The statement does not hold: these places were read, in vain or to the contrary."""
+    kept = tuple(evidence)[:_EVIDENCE_SHOWN]
+    return Finding(check="", outcome=Outcome.NO, evidence=kept, searched=tuple(searched), note=note)
+
+
+def cannot_tell(unread: Iterable[Reading] = (), searched: Iterable[str] = (), note: str = "") -> Finding:
+    """Places that had to be read could not be: no answer, and no verdict."""
+    reasons = tuple(
+        f"{reading.ref} ({reading.part}): {reading.status.value}, {reading.reason}" for reading in unread
+    )
+    return Finding(check="", outcome=Outcome.CANNOT_TELL, searched=tuple(searched) + reasons, note=note)
+
+
+def inapplicable(note: str) -> Finding:
+    """The question does not arise for this project."""
+    return Finding(check="", outcome=Outcome.NOT_APPLICABLE, note=note)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a rule's table.
+
+    Holds when every check of `yes` answered yes, every one of `no` answered no, at least one of
+    `any_yes` (if given) answered yes, and none of `unless` answered yes. An answer of cannot_tell
+    never fulfils `no`: what could not be read is not absent.
+    """
+
+    rating: Rating
+    because: str
+    confidence: float
+    yes: tuple[Check, ...] = ()
+    no: tuple[Check, ...] = ()
+    any_yes: tuple[Check, ...] = ()
+    unless: tuple[Check, ...] = ()
+
+    def holds(self, outcomes: dict[str, Outcome]) -> bool:
+        """Do the findings fulfil this row?"""
+        return (
+            all(outcomes[name_of(check)] is Outcome.YES for check in self.yes)
+            and all(outcomes[name_of(check)] is Outcome.NO for check in self.no)
+            and (not self.any_yes or any(outcomes[name_of(check)] is Outcome.YES for check in self.any_yes))
+            and not any(outcomes[name_of(check)] is Outcome.YES for check in self.unless)
+        )
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """All checks that the row looks at."""
+        return self.yes + self.no + self.any_yes + self.unless
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """The rule of one dimension. `version` rises whenever what it says may change."""
+
+    dimension: str
+    version: int
+    checks: tuple[Check, ...]
+    table: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        known = {name_of(check) for check in self.checks}
+        if len(known) != len(self.checks):
+            raise RuleError(f"rule {self.dimension}: a check is listed twice")
+        for row in self.table:
+            strange = {name_of(check) for check in row.checks} - known
+            if strange:
+                raise RuleError(
+                    f"rule {self.dimension}: row '{row.because}' uses unlisted checks {sorted(strange)}"
+                )
+            if not 0 < row.confidence <= 1:
+                raise RuleError(f"rule {self.dimension}: confidence {row.confidence} is not in (0, 1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a rule says of a project. `row` is None where no row holds: cannot tell."""
+
+    rule: Rule
+    findings: tuple[Finding, ...]
+    row: Row | None
+
+    @property
+    def relevant(self) -> tuple[Finding, ...]:
+        """The findings that the class rests on; all of them where there is no class."""
+        if self.row is None:
+            return self.findings
+        names = {name_of(check) for check in self.row.checks}
+        return tuple(finding for finding in self.findings if finding.check in names)
+
+
+def name_of(check: Check) -> str:
+    """The name of a check: that of its function."""
+    return check.__name__
+
+
+def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
+    """Run every check of a rule once and look up its table."""
+    findings = tuple(replace(check(evidence), check=name_of(check)) for check in rule.checks)
+    outcomes = {finding.check: finding.outcome for finding in findings}
+    row = next((row for row in rule.table if row.holds(outcomes)), None)
+    return Verdict(rule=rule, findings=findings, row=row)
+
+
+def clip(text: str, length: int = 120) -> str:
+    """A passage on one line, cut at a word, for notes and rationales."""
+    line = re.sub(r"\s+", " ", text).strip()
+    return line if len(line) <= length else line[: length - 1].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,161 @@
+"""Model card of the tuned model.
+
+What it asks: is there a model card on data, training, evaluation, intended use and limitations?
+
+Why it matters: it is where users learn what a model is for, and what it must not be used for.
+
+What counts: the sections of the card and how much they say. All five topics with substance is open;
+some of them partial; none, a placeholder, an advertisement or a pointer is closed.
+
+Known misreadings: length is not substance; install snippets and tables of benchmarks are
+advertising; a form with "more information needed" is no card.
+"""
+
+from __future__ import annotations
+
+from pipelines.evidence import EvidenceSet, Reading
+from pipelines.model import ArtifactRef, Evidence, Finding, Rating
+from pipelines.rules import views
+from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "data": ("data", "collection", "composition", "preprocessing"),
+    "training": ("training", "hyperparameters", "compute", "architecture"),
+    "evaluation": ("evaluation",),
+    "intended use": ("intended_use",),
+    "limitations": ("limitations",),
+}
+SUBSTANCE = 8
+"""Words below which a section of a card only points elsewhere."""
+
+
+def _card_sections(evidence: EvidenceSet, words: int) -> tuple[Evidence, ...]:
+    models = views.tuned_models(evidence)
+    topics = tuple(topic for group in GROUPS.values() for topic in group)
+    found = views.sections(evidence, models, *topics, words=words)
+    in_code = tuple(
+        item
+        for item in views.sections(evidence, views.code_repositories(evidence), *topics, words=words)
+        if _is_card(item.part)
+    )
+    return tuple(item for item in found if item.part == "card") + in_code
+
+
+def _unread_cards_in_code(evidence: EvidenceSet) -> tuple[Reading, ...]:
+    """Attempts at the repositories' own model cards, or at the trees that would list one, that told nothing."""
+    return tuple(
+        reading
+        for reading in evidence.unread(views.code_repositories(evidence))
+        if reading.part in ("repository", "tree") or _is_card(reading.part)
+    )
+
+
+def _is_card(part: str) -> bool:
+    return "model_card" in part.lower() or "modelcard" in part.lower()
+
+
+def groups_covered(sections: tuple[Evidence, ...]) -> list[str]:
+    """The five questions of a card that these sections answer."""
+    topics = views.topics_covered(sections)
+    return [name for name, members in GROUPS.items() if topics & frozenset(members)]
+
+
+def _covers(evidence: EvidenceSet, at_least: int) -> Finding:
+    models = views.tuned_models(evidence)
+    best: tuple[ArtifactRef, tuple[Evidence, ...], list[str]] | None = None
+    found = _card_sections(evidence, SUBSTANCE)
+    for ref in dict.fromkeys(item.ref for item in found):
+        mine = tuple(item for item in found if item.ref == ref)
+        groups = groups_covered(mine)
+        if best is None or len(groups) > len(best[2]):
+            best = (ref, mine, groups)
+    if best and len(best[2]) >= at_least:
+        return yes(best[1], f"the card of {best[0].id} speaks of {', '.join(best[2])}")
+    places = models or views.main_places(evidence)
+    unread = evidence.unread(models, "card") or views.unread_documents(evidence, places)
+    unread += _unread_cards_in_code(evidence)
+    if unread or not places:
+        return cannot_tell(unread, note="the card could not be read")
+    told = f"only {', '.join(best[2])}" if best and best[2] else "none of the five topics"
+    return no(evidence.places(places, "model card"), told, best[1] if best else ())
+
+
+def covers_all_topics(evidence: EvidenceSet) -> Finding:
+    """Does the card say something of substance on all five topics?"""
+    return _covers(evidence, 5)
+
+
+def covers_several_topics(evidence: EvidenceSet) -> Finding:
+    """Does it on at least two of them?"""
+    return _covers(evidence, 2)
+
+
+def describes_data_at_length(evidence: EvidenceSet) -> Finding:
+    """Is the data more than mentioned: a hundred words on it, or a table?"""
+    found = tuple(item for item in _card_sections(evidence, 100) if item.value["topic"] in GROUPS["data"])
+    if found:
+        return yes(found)
+    return no(evidence.places(views.tuned_models(evidence), "description of the data"))
+
+
+def speaks_of_use_or_limits(evidence: EvidenceSet) -> Finding:
+    """Does the card say what the model is for, or where it fails?"""
+    found = tuple(
+        item
+        for item in _card_sections(evidence, SUBSTANCE)
+        if item.value["topic"] in ("intended_use", "limitations")
+    )
+    if found:
+        return yes(found)
+    return no(evidence.places(views.tuned_models(evidence), "use and limitations"))
+
+
+def speaks_of_making(evidence: EvidenceSet) -> Finding:
+    """Does the card say how the model was made: its data or its training?"""
+    found = tuple(
+        item
+        for item in _card_sections(evidence, SUBSTANCE)
+        if item.value["topic"] in (*GROUPS["data"], *GROUPS["training"])
+    )
+    if found:
+        return yes(found)
+    return no(evidence.places(views.tuned_models(evidence), "data and training"))
+
+
+RULE = Rule(
+    dimension="modelcard",
+    version=1,
+    checks=(
+        covers_all_topics,
+        describes_data_at_length,
+        covers_several_topics,
+        speaks_of_use_or_limits,
+        speaks_of_making,
+    ),
+    table=(
+        Row(
+            rating=Rating.OPEN,
+            yes=(covers_all_topics, describes_data_at_length),
+            confidence=0.5,
+            because="The model card covers data, training, evaluation, intended use and limitations",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            yes=(covers_several_topics, speaks_of_making),
+            confidence=0.6,
+            because="The model card covers some of what a card is for",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            yes=(covers_several_topics, speaks_of_use_or_limits),
+            confidence=0.45,
+            because="The model card covers some of what a card is for",
+        ),
+        Row(
+            rating=Rating.CLOSED,
+            no=(covers_several_topics,),
+            confidence=0.8,
+            because="There is no model card of substance",
+        ),
+    ),
+)

@@ -1,0 +1,141 @@
+"""Whose paper a paper is: the project's, its base's, or somebody else's that is only cited.
+
+Told from the title and the abstract against what tells the names of the model and of its base.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.evidence import EvidenceSet
+from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Role
+from pipelines.rules import views
+
+DATASET_TITLE = re.compile(
+    r"\b(?:data ?sets?|corpus|corpora|web data|conversations|collection)\b", re.IGNORECASE
+)
+_WORDS = re.compile(r"[0-9a-z\u00c0-\uffff.]+")
+
+
+def candidates(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    """All papers that the project's documents link to."""
+    return evidence.refs(Role.PREPRINT, Role.PAPER)
+
+
+def _names(text: str, tokens: frozenset[str]) -> bool:
+    """Does a text have one of the names, as a word or as the beginning of one (a version follows)?"""
+    words = {word.strip(".") for word in _WORDS.findall(text.lower())}
+    words |= {re.sub(r"[\d.]+$", "", word) for word in words} | {word.replace("-", "") for word in words}
+    joined = re.sub(r"[^0-9a-z\u00c0-\uffff]", "", text.lower())
+    return any(token in words or (len(token) >= 8 and token in joined) for token in tokens)
+
+
+def _entries(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    return evidence.of("paper.entry", candidates(evidence))
+
+
+def seeded_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    """Papers that the seed itself names."""
+    return evidence.of("paper.entry", views.seeded(evidence, candidates(evidence)))
+
+
+def own_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    """Papers on the tuned model: named by the seed, or with its name in the title, or in the
+    abstract of a paper that the project's own documents ask to be cited."""
+    tokens = views.project_tokens(evidence)
+    own = views.same_maker(evidence)
+    names = tokens if own else tokens - views.base_tokens(evidence)
+    makers = _maker_names(evidence) if own else frozenset()
+    found: dict[str, Evidence] = {item.value["id"]: item for item in seeded_papers(evidence)}
+    linked, asked = _linked(evidence), _asked_to_cite(evidence)
+    for item in _entries(evidence):
+        title, summary = item.value["title"], item.value["summary"]
+        if _is_on_data(evidence, title):
+            continue
+        if (
+            _names(title, names)
+            or _names(title.partition(":")[0], makers)
+            or (item.ref.id in linked and _names(summary, names))
+            or (item.ref.id in asked and not _names(title, views.base_tokens(evidence)))
+        ):
+            found[item.value["id"]] = item
+    return tuple(found.values())
+
+
+def _maker_names(evidence: EvidenceSet) -> frozenset[str]:
+    """What tells the makers' names: the organisation and the accounts."""
+    accounts = views.tuned_models(evidence) + views.seeded(evidence, views.code_repositories(evidence))
+    names = {evidence.project.org, *(views.owner(ref) for ref in accounts)}
+    return frozenset(token for name in names for token in views.name_tokens(name) if len(token) > 3)
+
+
+def _is_on_data(evidence: EvidenceSet, title: str) -> bool:
+    """Is a paper on a dataset rather than on a model: does its title call one by name?"""
+    names = {ref.id for ref in evidence.refs(Role.RL_DATA, Role.LLM_DATA, kind=ArtifactKind.HF_DATASET)}
+    tokens = frozenset(token for name in names for token in views.name_tokens(name))
+    known = views.project_tokens(evidence) | views.base_tokens(evidence)
+    sources = frozenset(token for name in evidence.project.rlbase for token in views.name_tokens(name))
+    return (bool(DATASET_TITLE.search(title)) and _names(title, tokens - known)) or _names(
+        title, sources - known
+    )
+
+
+def base_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    """Papers with the base's name in the title that are not the tuned model's own."""
+    own = {item.value["id"] for item in own_papers(evidence)}
+    tokens = views.base_tokens(evidence)
+    return tuple(
+        item
+        for item in _entries(evidence)
+        if item.value["id"] not in own and _names(item.value["title"], tokens)
+    )
+
+
+def data_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    """Papers with the name of one of the project's datasets in the title."""
+    others = {item.value["id"] for item in own_papers(evidence) + base_papers(evidence)}
+    names = {ref.id for ref in evidence.refs(Role.RL_DATA, Role.LLM_DATA, kind=ArtifactKind.HF_DATASET)}
+    tokens = frozenset(
+        token for name in names | set(evidence.project.rlbase) for token in views.name_tokens(name)
+    )
+    return tuple(
+        item
+        for item in _entries(evidence)
+        if item.value["id"] not in others and _names(item.value["title"], tokens)
+    )
+
+
+FEW = 4
+"""Entries to cite above which a document gives a bibliography rather than its own papers."""
+
+
+def _linked(evidence: EvidenceSet) -> frozenset[str]:
+    """arXiv ids that the seed's documents link to."""
+    documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
+    return frozenset(
+        item.value["id"] for item in evidence.of("link", views.seeded(evidence, documents), kind="arxiv")
+    )
+
+
+def _asked_to_cite(evidence: EvidenceSet) -> frozenset[str]:
+    """arXiv ids of the few BibTeX entries that a document on the model asks to be cited with."""
+    documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
+    asked: set[str] = set()
+    for ref in views.seeded(evidence, documents):
+        entries = {item.value["id"] for item in evidence.of("link", [ref], kind="arxiv", bibtex=True)}
+        if len(entries) <= FEW and views.speaks_of_model(evidence, ref):
+            asked |= entries
+    return frozenset(asked)
+
+
+def reviews_of(evidence: EvidenceSet, entries: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Signs of peer review of these papers: at arXiv, or pages of proceedings with their title."""
+    refs = {item.ref for item in entries}
+    found = evidence.of("paper.review", refs)
+    titles = {_plain(item.value["title"]) for item in entries}
+    pages = tuple(page for page in evidence.of("paper.title") if _plain(page.value["title"]) in titles)
+    return found + pages
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[^0-9a-z\u00c0-\uffff]", "", title.lower())

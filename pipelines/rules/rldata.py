@@ -1,0 +1,178 @@
+"""Instruction and preference data of the tuned model.
+
+What it asks: is the data public with which the model was tuned?
+
+Why it matters: it decides how a model answers, and is often where the human labour is.
+
+What counts: dataset repositories named by the project and readable by anyone, data files in its own
+repository, statements on what is withheld. Every set named and fetchable is open, also where a model
+wrote it; part of it, or public data of which some is withheld, is partial; nothing but a count or
+"in-house" is closed.
+
+Known misreadings: evaluation sets are not tuning data; a dataset repository that is empty or gated
+is not released; pretraining corpora are another dimension.
+"""
+
+from __future__ import annotations
+
+from pipelines.evidence import EvidenceSet
+from pipelines.extract.corpora import is_pretraining_corpus
+from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Rating, Role
+from pipelines.rules import views
+from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+
+
+def _datasets(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    return evidence.refs(Role.RL_DATA, kind=ArtifactKind.HF_DATASET)
+
+
+def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    return views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
+
+
+def _named(evidence: EvidenceSet) -> tuple[Evidence, ...]:
+    documents = _documents(evidence)
+    named = tuple(
+        item
+        for item in evidence.of("hub.datasets", views.tuned_models(evidence))
+        if not all(is_pretraining_corpus(name) for name in item.value["ids"])
+    ) + tuple(
+        item
+        for item in evidence.of("corpus.named", documents, access=("open", "partial"))
+        if item.value["context"] == "tuning"
+    )
+    return named + tuple(
+        item
+        for item in evidence.of("link", documents, kind="hf_dataset")
+        if item.value["topic"] in ("data", "training", "tag")
+    )
+
+
+def has_released_dataset(evidence: EvidenceSet) -> Finding:
+    """Is there a dataset repository of the tuning data that anyone can read?"""
+    sets = _datasets(evidence)
+    ungated = [ref for ref in sets if evidence.of("hub.gated", [ref], gated="no")]
+    found = evidence.of("hub.data_files", ungated)
+    if found:
+        return yes(found, f"tuning data at {', '.join(sorted({item.ref.id for item in found}))}")
+    unread = evidence.unread(sets, "info")
+    return cannot_tell(unread) if unread else no(evidence.places(sets, "tuning data"))
+
+
+def has_data_in_repository(evidence: EvidenceSet) -> Finding:
+    """Are there files of tuning data in the project's own repository?"""
+    repositories = views.code_repositories(evidence)
+    found = views.files(evidence, repositories, "data_file")
+    if found:
+        return yes(found, f"data files: {', '.join(found[0].value['paths'][:3])}")
+    unread = evidence.unread(repositories, "tree")
+    return cannot_tell(unread) if unread else no(evidence.places(repositories, "data files"))
+
+
+def names_datasets(evidence: EvidenceSet) -> Finding:
+    """Do the tuned model's documents name the datasets it was tuned on?"""
+    found = _named(evidence)
+    if found:
+        return yes(found, f"named: {clip(found[0].passage)}")
+    unread = views.unread_documents(evidence, views.main_places(evidence))
+    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "named datasets"))
+
+
+def names_restricted_data(evidence: EvidenceSet) -> Finding:
+    """Is some of the tuning data named that nobody can download?"""
+    restricted = tuple(
+        item
+        for item in evidence.of("corpus.named", _documents(evidence), access=("closed", "partial"))
+        if item.value["context"] == "tuning"
+    )
+    gated = evidence.of("hub.gated", _datasets(evidence), gated=("manual", "auto"))
+    found = restricted + gated
+    if found:
+        return yes(found, f"not released in full: {clip(found[0].passage)}")
+    return no(evidence.places(_documents(evidence), "restricted data"))
+
+
+def names_vanished_data(evidence: EvidenceSet) -> Finding:
+    """Does the tuned card's front matter name datasets that are not there (any more)?"""
+    stated = evidence.of("hub.datasets", views.tuned_models(evidence))
+    names = {str(name).lower() for item in stated for name in item.value["ids"]}
+    gone = [ref for ref in _datasets(evidence) if ref.id.lower() in names and evidence.is_missing(ref)]
+    if gone:
+        return yes(stated, f"not there: {', '.join(ref.id for ref in gone[:3])}")
+    return no(evidence.places(_datasets(evidence), "vanished data"))
+
+
+def withholds_data(evidence: EvidenceSet) -> Finding:
+    """Does the project say that it does not release the tuning data, or not yet?"""
+    documents = _documents(evidence)
+    told = views.statements(evidence, documents, "withheld", about="data") + views.statements(
+        evidence, views.tuned_models(evidence), "own_data", "coming_soon", about="data"
+    )
+    found = tuple(item for item in told if not views.names_base(evidence, item))
+    if found:
+        return yes(found, f"“{clip(found[0].passage)}”")
+    return no(evidence.places(documents, "statements on tuning data"))
+
+
+def ships_a_tuned_model(evidence: EvidenceSet) -> Finding:
+    """Does the project name a tuned model of its own?"""
+    models = views.tuned_models(evidence)
+    if models:
+        return yes(evidence.of("hub.gated", models), f"tuned model: {models[0].id}")
+    return no(evidence.places(views.main_places(evidence), "tuned model"), "no tuned model is named")
+
+
+RULE = Rule(
+    dimension="rldata",
+    version=1,
+    checks=(
+        has_released_dataset,
+        has_data_in_repository,
+        names_datasets,
+        names_restricted_data,
+        names_vanished_data,
+        withholds_data,
+        ships_a_tuned_model,
+    ),
+    table=(
+        Row(
+            rating=Rating.PARTIAL,
+            any_yes=(has_released_dataset, has_data_in_repository),
+            yes=(withholds_data,),
+            confidence=0.5,
+            because="Some of the tuning data is public, some is withheld",
+        ),
+        Row(
+            rating=Rating.OPEN,
+            yes=(has_released_dataset,),
+            unless=(names_restricted_data, names_vanished_data),
+            confidence=0.7,
+            because="The tuning data is public",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            yes=(has_released_dataset,),
+            confidence=0.65,
+            because="Part of the tuning data is public, other sets that are named cannot be downloaded",
+        ),
+        Row(
+            rating=Rating.CLOSED,
+            yes=(withholds_data,),
+            no=(has_released_dataset, has_data_in_repository, names_datasets),
+            confidence=0.85,
+            because="The makers say that the tuning data is not released",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            any_yes=(has_data_in_repository, names_datasets),
+            confidence=0.55,
+            because="Tuning data is named or lies in the repository, but not all of it is released as data",
+        ),
+        Row(
+            rating=Rating.CLOSED,
+            no=(has_released_dataset, has_data_in_repository, names_datasets),
+            confidence=0.8,
+            because="No tuning data is released or named",
+        ),
+    ),
+)

@@ -1,0 +1,150 @@
+"""Downloader middlewares of the page spider: address guard, unpacking, one retry."""
+
+from __future__ import annotations
+
+import zlib
+
+from scrapy import Request
+from scrapy.crawler import Crawler
+from scrapy.http import Headers, Response
+
+from spiders.addresses import host_of, refusal
+from spiders.failures import Refused, UnreadableBody
+from spiders.pace import retry_after_seconds
+from spiders.page_spider import spider_of
+
+
+class AddressGuard:
+    """Refuses addresses that are not public before anything is sent, redirects included.
+
+    The resolver refuses them too, by what they resolve to; this gives the clear reason, and with
+    a gateway, where public hosts are not resolved here, it is what there is.
+    Setting PAGE_ALLOWED_HOSTS: `host:port` that pages may be read from all the same.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._allowed = frozenset(crawler.settings.getlist("PAGE_ALLOWED_HOSTS"))
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> AddressGuard:
+        return cls(crawler)
+
+    def process_request(self, request: Request) -> None:
+        if reason := refusal(request.url, self._allowed):
+            raise Refused(reason)
+        chain = request.meta.get("redirect_urls", ())
+        if chain and host_of(chain[0]) != host_of(request.url):
+            # Another host's ETag means nothing here, and a chance match would pass for "unchanged".
+            request.headers.pop("If-None-Match", None)
+            request.headers.pop("If-Modified-Since", None)
+
+
+class Unpacking:
+    """Undoes Content-Encoding, strictly.
+
+    Scrapy's own middleware takes what it can get of a broken gzip stream; half a page must not be
+    stored as a page.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._limit = crawler.settings.getint("DOWNLOAD_MAXSIZE")
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Unpacking:
+        return cls(crawler)
+
+    def process_request(self, request: Request) -> None:
+        request.headers.setdefault("Accept-Encoding", "gzip, deflate")
+
+    def process_response(self, request: Request, response: Response) -> Response:
+        encodings = [
+            name
+            for value in response.headers.getlist("Content-Encoding")
+            for part in value.split(b",")
+            if (name := part.strip().lower()) and name != b"identity"
+        ]
+        if not encodings or not response.body:
+            return response
+        if len(encodings) > 2 or not set(encodings) <= {b"gzip", b"x-gzip", b"deflate"}:
+            raise UnreadableBody("packed in a way that was not asked for")
+        body = response.body
+        for name in reversed(encodings):
+            body = inflate(body, self._limit) if name == b"deflate" else gunzip(body, self._limit)
+        headers = Headers(response.headers)
+        headers.pop("Content-Encoding", None)
+        return response.replace(body=body, headers=headers)
+
+
+def gunzip(body: bytes, limit: int) -> bytes:
+    """Unpack gzip of one or more members. Raises UnreadableBody when broken, cut or larger than `limit`."""
+    pieces: list[bytes] = []
+    while body:
+        unpacked, body = _unpack(body, zlib.MAX_WBITS | 16, limit)
+        limit -= len(unpacked)
+        pieces.append(unpacked)
+    return b"".join(pieces)
+
+
+def inflate(body: bytes, limit: int) -> bytes:
+    """Unpack deflate, with the zlib header or, as some servers send it, without."""
+    try:
+        return _unpack(body, zlib.MAX_WBITS, limit)[0]
+    except UnreadableBody:
+        return _unpack(body, -zlib.MAX_WBITS, limit)[0]
+
+
+def _unpack(body: bytes, bits: int, limit: int) -> tuple[bytes, bytes]:
+    stream = zlib.decompressobj(bits)
+    try:
+        unpacked = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise UnreadableBody("truncated or broken: the body cannot be unpacked") from error
+    if len(unpacked) > limit:
+        raise UnreadableBody("too large once unpacked")
+    if not stream.eof:
+        raise UnreadableBody("truncated or broken: the packed body ends early")
+    return unpacked, stream.unused_data
+
+
+class RetryOnce:
+    """Asks once more after a 429 or 503, when the host says, and lets the whole host rest until then.
+
+    Settings RETRY_AFTER_LIMIT: a longer wait is not waited, nor is the host asked for anything else;
+    RETRY_WAIT: the wait where the host names none. Seconds.
+    """
+
+    def __init__(self, crawler: Crawler) -> None:
+        self._crawler = crawler
+        self._limit = crawler.settings.getfloat("RETRY_AFTER_LIMIT")
+        self._wait = crawler.settings.getfloat("RETRY_WAIT")
+        self._hopeless: set[str] = set()
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> RetryOnce:
+        return cls(crawler)
+
+    def process_response(self, request: Request, response: Response) -> Request | Response:
+        if response.status not in (429, 503):
+            return response
+        host = host_of(request.url)
+        asked = retry_after_seconds(_text(response, "Retry-After"), _text(response, "Date"))
+        if asked is not None:
+            spider_of(self._crawler).pace.pause(host, asked)
+        if "is_retry" in request.meta:
+            self._hopeless.add(host)
+            return response
+        if "cf-mitigated" in response.headers:
+            return response
+        if asked is None:
+            # The host names no time. Where a second attempt was in vain, more of them only cost time.
+            if host in self._hopeless:
+                return response
+            spider_of(self._crawler).pace.pause(host, self._wait)
+        elif asked > self._limit:
+            return response
+        return request.replace(meta={**request.meta, "is_retry": True}, dont_filter=True)
+
+
+def _text(response: Response, name: str) -> str:
+    value = response.headers.get(name)
+    return "" if value is None else value.decode("latin-1")

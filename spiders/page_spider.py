@@ -1,0 +1,179 @@
+"""The page spider: reads the pages of a job, one result for each."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scrapy import Request, Spider, signals
+from scrapy.crawler import Crawler
+from scrapy.exceptions import StopDownload
+from scrapy.http import Headers, Response
+
+from pipelines.model import VisitStatus
+from spiders.addresses import host_of, refusal, without_secrets
+from spiders.failures import Refused, RobotsDisallow, failure_reason
+from spiders.judge import Answer, is_readable, judge, media_type, validator
+from spiders.pace import Pace
+from spiders.protocol import Counters, Job, PageJob, PageResult
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from spiders.worker import Wire
+
+logger = logging.getLogger(__name__)
+
+# Headers that what an answer means depends on.
+READ_HEADERS = ("content-type", "cf-mitigated")
+
+
+class PageSpider(Spider):
+    """Reads every page of a job and yields a PageResult for it, whatever happens on the way."""
+
+    name = "pages"
+
+    def __init__(self, job: Job, wire: Wire) -> None:
+        super().__init__()
+        self.job = job
+        self.wire = wire
+        self.limits = job.limits
+        self.counters: Counters = wire.counters
+        self.pace = Pace(job.limits.retry_after)
+        self._allowed = frozenset(job.allow_private_hosts)
+
+    @classmethod
+    # Any: Scrapy hands its own arguments through.
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> PageSpider:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        crawler.signals.connect(spider.on_headers, signals.headers_received)
+        crawler.signals.connect(spider.on_bytes, signals.bytes_received)
+        crawler.signals.connect(spider.on_spider_error, signals.spider_error)
+        crawler.signals.connect(spider.on_item_error, signals.item_error)
+        return spider
+
+    async def start(self) -> AsyncIterator[Request | PageResult]:
+        for page in taking_turns(self.job.pages):
+            try:
+                # The address as it was written: making it a request may repair what must be refused.
+                if reason := refusal(page.url, self._allowed):
+                    raise Refused(reason)
+                request = self._request(page)
+            except (ValueError, Refused) as error:
+                reason = str(error) if isinstance(error, Refused) else "refused: a malformed address"
+                yield PageResult(
+                    index=page.index, status=VisitStatus.FAILED, url=without_secrets(page.url), reason=reason
+                )
+            else:
+                yield request
+
+    def _request(self, page: PageJob) -> Request:
+        headers = {}
+        if etag := validator(page.etag):
+            headers["If-None-Match"] = etag
+        if last_modified := validator(page.last_modified):
+            headers["If-Modified-Since"] = last_modified
+        return Request(
+            page.url,
+            headers=headers,
+            callback=self.parse,
+            errback=self.on_failure,
+            dont_filter=True,
+            meta={"page": page, "conditional": bool(headers)},
+        )
+
+    def parse(self, response: Response, **kwargs: Any) -> Iterator[PageResult]:
+        request = response.request
+        assert request is not None
+        page: PageJob = request.meta["page"]
+        answer = Answer(
+            status=response.status,
+            headers={name: header(response.headers, name) for name in READ_HEADERS},
+            body=response.body,
+            asked=self._asked(request),
+            final=response.url,
+            conditional="If-None-Match" in request.headers or "If-Modified-Since" in request.headers,
+        )
+        judgement = judge(answer)
+        is_page = judgement.status is VisitStatus.OK
+        yield PageResult(
+            index=page.index,
+            status=judgement.status,
+            url=without_secrets(response.url),
+            http_status=response.status,
+            reason=judgement.reason,
+            media_type=media_type(answer.headers["content-type"]) if is_page else "",
+            etag=validator(header(response.headers, "etag")) if is_page else "",
+            last_modified=validator(header(response.headers, "last-modified")) if is_page else "",
+            body=response.body if is_page else None,
+        )
+
+    def on_failure(self, failure: Failure) -> Iterator[PageResult]:
+        # Scrapy puts the request onto every failure it hands to an errback; twisted does not know of it.
+        request: Request = failure.request  # type: ignore[attr-defined]
+        error = failure.value or RuntimeError("a failure without an exception")
+        reason = failure_reason(error, self.limits, host_of(request.url))
+        if not reason.expected:
+            self.counters.errors += 1
+            logger.error("reading %s: %s", without_secrets(request.url), failure.getTraceback())
+        denied = isinstance(error, RobotsDisallow)
+        yield PageResult(
+            index=request.meta["page"].index,
+            status=VisitStatus.DENIED if denied else VisitStatus.FAILED,
+            url=without_secrets(self._asked(request)),
+            reason=reason.text,
+        )
+
+    @staticmethod
+    def _asked(request: Request) -> str:
+        chain = request.meta.get("redirect_urls")
+        return str(chain[0]) if chain else request.url
+
+    def on_headers(self, headers: Headers, request: Request) -> None:
+        """Leave the body of what is no page where it is. Its status is still looked at."""
+        if not request.meta.get("is_robots") and not is_readable(header(headers, "content-type")):
+            raise StopDownload(fail=False)
+
+    def on_bytes(self, data: bytes) -> None:
+        self.counters.bytes += len(data)
+
+    def on_spider_error(self, failure: Failure, response: Response | Failure) -> None:
+        """An exception in a callback: Scrapy logs it and goes on as if the page had never been asked for."""
+        self.counters.errors += 1
+        request: Request | None = getattr(response, "request", None)
+        if request is not None and "page" in request.meta:
+            self.wire.send_internal_error(request.meta["page"], type(failure.value).__name__)
+
+    def on_item_error(self, item: PageResult, failure: Failure) -> None:
+        """An exception in the handover, such as a full disk."""
+        self.counters.errors += 1
+        for page in self.job.pages:
+            if page.index == item.index:
+                self.wire.send_internal_error(page, type(failure.value).__name__)
+
+
+def taking_turns(pages: Sequence[PageJob]) -> Iterator[PageJob]:
+    """The pages with their hosts taking turns: many pages of one slow host do not hold up the others."""
+    by_host: dict[str, deque[PageJob]] = {}
+    for page in pages:
+        by_host.setdefault(host_of(page.url), deque()).append(page)
+    while by_host:
+        for host in tuple(by_host):
+            yield by_host[host].popleft()
+            if not by_host[host]:
+                del by_host[host]
+
+
+def spider_of(crawler: Crawler) -> PageSpider:
+    """The page spider of a crawl, for the components that share its pace and counters."""
+    spider = crawler.spider
+    assert isinstance(spider, PageSpider)
+    return spider
+
+
+def header(headers: Headers, name: str) -> str:
+    """A header's value as text, empty when it is not there."""
+    value = headers.get(name)
+    return "" if value is None else value.decode("latin-1").strip()

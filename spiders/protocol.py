@@ -1,0 +1,184 @@
+"""What the starting process and a worker say to each other.
+
+The job is one JSON file in the spool folder. The worker answers on its standard output, one JSON
+object a line, and puts page bodies into the spool folder under names both sides derive from the
+page's index. Nothing of it can be executed, and a line that does not parse is a broken worker.
+
+This module is imported by the starting process and must stay free of Scrapy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipelines.model import JsonValue, VisitStatus
+
+JOB_FILE = "job.json"
+MAX_LINE = 64 << 10
+
+EXIT_OK = 0
+EXIT_CRAWL_FAILED = 1
+EXIT_ERRORS = 3
+
+
+class ProtocolError(Exception):
+    """A line is not one that a sound worker writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a worker may take, and how politely. Times are seconds, sizes bytes.
+
+    `timeout` is for one answer from the first byte sent to the last received; `deadline` ends the
+    whole run. `retry_after` is the longest wait a host may ask for; `retry_wait` is the wait before
+    the one retry of a 429 or 503 that names none. `crawl_delay` caps what robots.txt asks for.
+    """
+
+    timeout: float = 30.0
+    deadline: float = 1800.0
+    delay: float = 1.0
+    per_host: int = 2
+    concurrency: int = 32
+    max_size: int = 4 << 20
+    redirects: int = 5
+    retry_after: float = 60.0
+    retry_wait: float = 5.0
+    crawl_delay: float = 30.0
+    heartbeat: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageJob:
+    """One page to be read, with the validators of the stored snapshot (empty when there is none)."""
+
+    index: int
+    url: str
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that a worker is told."""
+
+    pages: tuple[PageJob, ...]
+    user_agent: str
+    gateway: str | None = None
+    allow_private_hosts: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+    def write(self, spool: Path) -> None:
+        """Write the job where the worker looks for it."""
+        (spool / JOB_FILE).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, spool: Path) -> Job:
+        """Read the job. A malformed one raises: only our own other half writes it."""
+        data = json.loads((spool / JOB_FILE).read_text(encoding="utf-8"))
+        return cls(
+            pages=tuple(PageJob(**page) for page in data["pages"]),
+            user_agent=data["user_agent"],
+            gateway=data["gateway"],
+            allow_private_hosts=tuple(data["allow_private_hosts"]),
+            limits=Limits(**data["limits"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageResult:
+    """How reading one page ended. `body` is there exactly when the status is OK.
+
+    `url` is the public address that answered in the end. It travels as a Scrapy item.
+    """
+
+    index: int
+    status: VisitStatus
+    url: str
+    http_status: int | None = None
+    reason: str = ""
+    media_type: str = ""
+    etag: str = ""
+    last_modified: str = ""
+    body: bytes | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """What a worker has spent so far: requests sent (robots.txt included), body bytes received,
+    and errors of its own (an exception in a callback or a pipeline)."""
+
+    requests: int = 0
+    bytes: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One line of a worker. `page` is None for a heartbeat and for the end."""
+
+    counters: Counters
+    page: PageResult | None = None
+    end: bool = False
+
+
+def body_file(spool: Path, index: int) -> Path:
+    """Where the body of a page is handed over."""
+    return spool / f"{index:d}.body"
+
+
+def message_line(message: Message) -> str:
+    """A message as a line; a page's body is left out: it goes through the spool folder."""
+    page = message.page
+    data: dict[str, JsonValue] = {**asdict(message.counters), "end": message.end}
+    if page is not None:
+        data["page"] = {**asdict(page), "status": page.status.value, "body": None}
+    return json.dumps(data) + "\n"
+
+
+def parse_message(line: bytes) -> Message:
+    """Read a worker's line.
+
+    Raises ProtocolError when it is anything else than what message_line writes.
+    """
+    try:
+        data = json.loads(line)
+        counters = Counters(
+            requests=_whole(data["requests"]), bytes=_whole(data["bytes"]), errors=_whole(data["errors"])
+        )
+        page = data.get("page")
+        return Message(
+            counters=counters,
+            page=None if page is None else _page(page),
+            end=data["end"] is True,
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ProtocolError(f"{type(error).__name__} in a line of {len(line)} bytes") from error
+
+
+def _page(data: Mapping[str, JsonValue]) -> PageResult:
+    code = data["http_status"]
+    return PageResult(
+        index=_whole(data["index"]),
+        status=VisitStatus(data["status"]),
+        url=_text(data["url"]),
+        http_status=None if code is None else _whole(code),
+        reason=_text(data["reason"]),
+        media_type=_text(data["media_type"]),
+        etag=_text(data["etag"]),
+        last_modified=_text(data["last_modified"]),
+    )
+
+
+def _whole(value: JsonValue) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("not a whole number")
+    return value
+
+
+def _text(value: JsonValue) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value

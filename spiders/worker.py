@@ -1,0 +1,140 @@
+"""The worker: one operating-system process that reads the pages of one job.
+
+    python -m spiders.worker SPOOL
+
+A process of its own because a Twisted reactor starts once, and because what strangers send can at
+worst take this process down. It ends by itself when the process that started it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.model import VisitStatus
+from spiders.addresses import without_secrets
+from spiders.protocol import (
+    EXIT_CRAWL_FAILED,
+    EXIT_ERRORS,
+    EXIT_OK,
+    Counters,
+    Job,
+    Message,
+    PageJob,
+    PageResult,
+    body_file,
+    message_line,
+)
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+
+class Wire:
+    """The line to the process that started this one. A broken line ends the worker at once."""
+
+    def __init__(self, spool: Path, descriptor: int) -> None:
+        self.counters = Counters()
+        self._spool = spool
+        self._descriptor = descriptor
+
+    def send_page(self, result: PageResult) -> None:
+        """Hand a result over; its body first, so that it is there when the line arrives."""
+        if result.body is not None:
+            body_file(self._spool, result.index).write_bytes(result.body)
+        self._write(Message(counters=self.counters, page=result))
+
+    def send_internal_error(self, page: PageJob, name: str) -> None:
+        """Report a page lost to an exception of our own."""
+        self._write(
+            Message(
+                counters=self.counters,
+                page=PageResult(
+                    index=page.index,
+                    status=VisitStatus.FAILED,
+                    url=without_secrets(page.url),
+                    reason=f"internal error ({name})",
+                ),
+            )
+        )
+
+    def send_heartbeat(self) -> None:
+        """Say that the event loop turns."""
+        self._write(Message(counters=self.counters))
+
+    def send_end(self) -> None:
+        """Say that nothing more comes."""
+        self._write(Message(counters=self.counters, end=True))
+
+    def _write(self, message: Message) -> None:
+        data = message_line(message).encode("ascii")
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError:
+            # Nobody listens any more. No cleaning up: reading on for nobody would be rude to the hosts.
+            os._exit(EXIT_CRAWL_FAILED)
+
+
+class Handover:
+    """Item pipeline: hands results over as they come."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Handover:
+        from spiders.page_spider import spider_of
+
+        return cls(spider_of(crawler).wire)
+
+    def process_item(self, item: PageResult) -> PageResult:
+        self._wire.send_page(item)
+        return item
+
+
+async def _beat(wire: Wire, seconds: float) -> None:
+    while True:
+        wire.send_heartbeat()
+        await asyncio.sleep(seconds)
+
+
+def run(job: Job, wire: Wire) -> int:
+    """Read the pages of a job. Returns the exit status: EXIT_ERRORS when an error of our own cost a page."""
+    from scrapy.crawler import AsyncCrawlerProcess
+
+    from spiders.page_spider import PageSpider
+    from spiders.settings import crawl_settings
+
+    process = AsyncCrawlerProcess(crawl_settings(job))
+    crawl = process.crawl(PageSpider, job=job, wire=wire)
+    loop = asyncio.get_event_loop()
+    beat = loop.create_task(_beat(wire, job.limits.heartbeat))
+    crawl.add_done_callback(lambda _: beat.cancel())
+    process.start()
+    wire.send_end()
+    if crawl.cancelled() or crawl.exception() is not None:
+        return EXIT_CRAWL_FAILED
+    return EXIT_ERRORS if wire.counters.errors else EXIT_OK
+
+
+def main(arguments: list[str]) -> int:
+    """Read the job in the spool folder and run it."""
+    spool = Path(arguments[0])
+    # What anything else prints goes to standard error: standard output speaks our protocol only.
+    descriptor = os.dup(1)
+    os.dup2(2, 1)
+    with contextlib.suppress(KeyboardInterrupt):
+        return run(Job.read(spool), Wire(spool, descriptor))
+    return EXIT_CRAWL_FAILED
+
+
+if __name__ == "__main__":
+    # The module under its own name: Scrapy loads `spiders.worker.Handover`, which must be this one.
+    from spiders.worker import main as module_main
+
+    sys.exit(module_main(sys.argv[1:]))

@@ -1,0 +1,144 @@
+"""Proposals: stored once, current or not, with the evidence they rest on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import event, func, select
+
+from db.load import load_proposals
+from db.models import EvidenceRow, FindingRow, ProposalRow
+from db.save import save_extraction, save_projects, save_proposal, save_proposals, save_visit
+from db.session import session_scope
+from pipelines.errors import StorageError, UsageError
+from pipelines.model import ArtifactKind, ArtifactRef, Rating, VisitStatus
+
+CARD = b"# Brindle\n\nWeights under the Fernlicht terms. Data on request.\n"
+
+
+def save(desk, *proposals):
+    with session_scope(desk.engine, write=True) as session:
+        return save_proposals(session, proposals, desk.run_id, desk.now)
+
+
+def load(desk, **filters):
+    with session_scope(desk.engine) as session:
+        return load_proposals(session, **filters)
+
+
+def count(desk, row):
+    with session_scope(desk.engine) as session:
+        return session.scalar(select(func.count()).select_from(row))
+
+
+def test_a_proposal_comes_back_whole(desk):
+    quotes = desk.read(CARD, "Fernlicht terms", "Data on request")
+    made = desk.proposal(Rating.PARTIAL, *quotes)
+    with session_scope(desk.engine, write=True) as session:
+        assert save_proposal(session, made, desk.run_id, desk.now)
+    [stored] = load(desk)
+    assert stored.proposal == made
+    assert (stored.run_id, stored.created_at, stored.is_current) == (desk.run_id, desk.now, True)
+    assert count(desk, EvidenceRow) == 2, "evidence is linked, not copied"
+
+
+def test_the_same_proposal_twice_adds_nothing(desk):
+    made = desk.proposal(Rating.PARTIAL, *desk.read(CARD, "Fernlicht terms"))
+    assert save(desk, made, made) == 1
+    before = load(desk)
+    desk.later()
+    assert save(desk, made) == 0
+    assert load(desk) == before
+    assert (count(desk, ProposalRow), count(desk, FindingRow)) == (1, 2)
+
+
+def test_a_newer_proposal_becomes_current_and_an_earlier_one_can_return(desk):
+    first = desk.proposal(Rating.PARTIAL, digest="one")
+    second = desk.proposal(Rating.OPEN, digest="two")
+    save(desk, first)
+    desk.later()
+    assert save(desk, second) == 1
+    assert [item.proposal.rating for item in load(desk)] == [Rating.OPEN]
+    made_at = desk.now
+    desk.later()
+    assert save(desk, first) == 0
+    [stored] = load(desk)
+    assert (stored.proposal, stored.current_since) == (first, desk.now)
+    assert stored.created_at < made_at
+    assert save(desk, second, first, second) == 0
+    assert [item.proposal for item in load(desk)] == [second]
+
+
+def test_quotes_stay_readable_after_the_page_has_changed(desk):
+    [quote] = desk.read(CARD, "Fernlicht terms")
+    proposal_id = desk.propose(Rating.PARTIAL, quote)
+    desk.later()
+    desk.read(b"# Brindle\n\nFree for everybody.\n", "Free for everybody", version="2")
+    desk.propose(Rating.OPEN, digest="other")
+    [stored] = load(desk, ids=[proposal_id])
+    assert stored.proposal.evidence == (quote,)
+    assert not stored.is_current
+
+
+def test_evidence_that_no_extraction_holds_is_kept_with_the_proposal(desk):
+    desk.save(desk.visit(CARD))
+    quote = desk.evidence(CARD, "Data on request")
+    field = desk.field_evidence(CARD, "$.gated", {"b": 1, "a": [None, "\x00"]})
+    made = desk.proposal(Rating.CLOSED, quote, field)
+    save(desk, made)
+    assert [item.proposal for item in load(desk)] == [made]
+    assert count(desk, EvidenceRow) == 2
+
+
+def test_evidence_without_a_stored_snapshot_is_refused_whole(desk):
+    made = desk.proposal(Rating.CLOSED, desk.evidence(CARD, "Data on request"))
+    with pytest.raises(StorageError, match=r"brindle license.*no snapshot is stored"):
+        save(desk, desk.proposal(Rating.OPEN, dimension="api"), made)
+    assert count(desk, ProposalRow) == 0
+
+
+def test_proposals_can_be_narrowed_and_are_sorted(desk):
+    desk.seed("sorrel", "brindle")
+    for slug in ("sorrel", "brindle"):
+        for dimension in ("paper", "api"):
+            desk.propose(None, slug=slug, dimension=dimension)
+    everything = [(item.proposal.slug, item.proposal.dimension) for item in load(desk)]
+    assert everything == [("brindle", "api"), ("brindle", "paper"), ("sorrel", "api"), ("sorrel", "paper")]
+    assert len(load(desk, slugs=["sorrel"], dimensions=["api"])) == 1
+    assert load(desk, ids=[]) == []
+    with pytest.raises(UsageError, match="no project"):
+        load(desk, slugs=["sorel"])
+
+
+def test_an_unknown_project_gets_no_proposal(desk):
+    with pytest.raises(UsageError, match="no project 'sorrel'"):
+        save(desk, desk.proposal(Rating.OPEN, slug="sorrel"))
+
+
+def test_thirty_projects_load_in_a_fixed_number_of_queries_and_well_under_a_second(desk):
+    slugs = [f"project-{number:02}" for number in range(30)]
+    dimensions = [f"dimension-{number:02}" for number in range(14)]
+    with session_scope(desk.engine, write=True) as session:
+        save_projects(session, [desk.project(slug) for slug in slugs], desk.now)
+        for slug in slugs:
+            ref = ArtifactRef(kind=ArtifactKind.HF_MODEL, id=slug)
+            body = "".join(f"{slug} says {word}. " for word in dimensions).encode()
+            saved = save_visit(
+                session, desk.archive, desk.run_id, desk.visit(body, ref=ref, status=VisitStatus.OK)
+            )
+            found = [desk.evidence(body, f"says {word}", ref=ref) for word in dimensions]
+            save_extraction(session, saved.snapshot_id, "1", found)
+            made = [
+                desk.proposal(Rating.OPEN, *found[:8], slug=slug, dimension=dimension)
+                for dimension in dimensions
+            ]
+            assert save_proposals(session, made, desk.run_id, desk.now) == 14
+    statements = []
+    with session_scope(desk.engine) as session:
+        event.listen(desk.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
+        started = time.process_time()
+        assert len(load_proposals(session)) == 420
+        took = time.process_time() - started
+    assert len([item for item in statements if item.startswith("SELECT")]) < 12
+    assert took < 1

@@ -1,0 +1,332 @@
+"""The rules against their cases, and what holds for every rule."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.errors import RuleError
+from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet
+from pipelines.extract.topics import Topic
+from pipelines.extract.tree import TreeRole
+from pipelines.model import MAIN_PART, ArtifactRef, Finding, Outcome, Proposal, Quote, Rating, VisitStatus
+from pipelines.propose import RATIONALE_LENGTH, propose
+from pipelines.rubric import load_rubric
+from pipelines.rules import all_rules
+from pipelines.rules.engine import Row, Rule, Verdict, apply, cannot_tell, inapplicable, no, yes
+from pipelines.rules.views import GENERIC_NAME_PARTS
+
+RULES = all_rules()
+RUBRIC = load_rubric()
+SECTIONS = ("What it asks:", "Why it matters:", "What counts:", "Known misreadings:")
+UNTOLD = (VisitStatus.DENIED, VisitStatus.FAILED)
+
+Place = tuple[ArtifactRef, str]
+
+
+def rating_of(verdict: Verdict) -> Rating | None:
+    return verdict.row.rating if verdict.row else None
+
+
+def propose_for(case, evidence: EvidenceSet) -> Proposal:
+    """What is proposed for the case's own dimension."""
+    rubric = replace(RUBRIC, dimensions=(RUBRIC.dimension(case.dimension),))
+    return propose(evidence, rubric)[0]
+
+
+def manual_of(dimension: str) -> str:
+    return inspect.getdoc(importlib.import_module(f"pipelines.rules.{dimension}")) or ""
+
+
+def misreadings_of(dimension: str) -> set[str]:
+    """The clauses of the section on known misreadings."""
+    told = " ".join(manual_of(dimension).partition("Known misreadings:")[2].split())
+    return {clause.strip() for clause in re.split(r"[;.](?:\s|$)", told) if clause.strip()}
+
+
+def unread_at(evidence: EvidenceSet, places: frozenset[Place], status: VisitStatus) -> EvidenceSet:
+    """The same night, had these places not been read: nothing of them, and nothing of an artifact without its main part."""
+    whole = {ref for ref, part in places if part == MAIN_PART[ref.kind]}
+    return EvidenceSet(
+        project=evidence.project,
+        evidence=tuple(
+            item
+            for item in evidence.evidence
+            if item.ref not in whole and (item.ref, item.part) not in places
+        ),
+        readings=tuple(
+            replace(reading, status=status, reason="no answer", stale=False)
+            if (reading.ref, reading.part) in places
+            else reading
+            for reading in evidence.readings
+            if reading.ref not in whole or reading.part == MAIN_PART[reading.ref.kind]
+        ),
+    )
+
+
+# --- the cases ------------------------------------------------------------------------------------
+
+
+def test_the_rule_says_what_the_case_asks(case) -> None:
+    verdict = apply(RULES[case.dimension], case.evidence)
+    outcomes = {finding.check: finding.outcome for finding in verdict.findings}
+    told = f"row: {verdict.row.because if verdict.row else None}; {outcomes}"
+    assert rating_of(verdict) == case.rating, told
+    assert {check: outcomes.get(check) for check in case.findings} == case.findings
+
+
+def test_rules_cases_and_dimensions_are_the_same_set(cases) -> None:
+    assert set(RULES) == set(RUBRIC.dimension_ids)
+    assert {case.dimension for case in cases} == set(RULES)
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_row_and_every_class_is_reached_by_a_case(dimension: str, cases) -> None:
+    rule = RULES[dimension]
+    verdicts = [apply(rule, case.evidence) for case in cases if case.dimension == dimension]
+    reached = [verdict.row for verdict in verdicts]
+    assert [row.because for row in rule.table if row not in reached] == []
+    assert {row.rating for row in rule.table} == {row.rating for row in reached if row}
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_check_answers_yes_in_a_case_and_something_else_in_another(dimension: str, cases) -> None:
+    answers: dict[str, set[Outcome]] = {}
+    for case in cases:
+        if case.dimension == dimension:
+            for finding in apply(RULES[dimension], case.evidence).findings:
+                answers.setdefault(finding.check, set()).add(finding.outcome)
+    assert [check for check, given_ in answers.items() if Outcome.YES not in given_ or len(given_) < 2] == []
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_rule_has_cases_for_silence_failure_and_denial(dimension: str, cases) -> None:
+    mine = [case for case in cases if case.dimension == dimension]
+    silent = next(case for case in mine if case.name == "nothing_could_be_read")
+    assert silent.rating is None
+    assert not silent.evidence.evidence
+    for status in UNTOLD:
+        struck = [case for case in mine if status in case.statuses and case is not silent]
+        assert struck, f"no case with something {status.value}"
+        assert [case.name for case in struck if case.rating is Rating.CLOSED] == []
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_known_misreading_has_a_case(dimension: str, cases) -> None:
+    told = misreadings_of(dimension)
+    shown = {words for case in cases if case.dimension == dimension for words in case.misreadings}
+    assert told - shown == set()
+    assert shown - told == set(), "not in the docstring"
+
+
+def test_the_cases_use_words_that_extractors_yield(cases) -> None:
+    topics, roles = {topic.value for topic in Topic}, {role.value for role in TreeRole}
+    for case in cases:
+        for item in case.evidence.evidence:
+            if item.kind == "section":
+                assert item.value["topic"] in topics, str(case)
+            if item.kind == "tree.files":
+                assert item.value["role"] in roles, str(case)
+
+
+# --- the form of rules ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_the_docstring_of_a_rule_has_its_sections(dimension: str) -> None:
+    manual = manual_of(dimension)
+    places = [manual.find(f"\n\n{section}") for section in SECTIONS]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert manual.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_check_asks_one_question_in_one_line(dimension: str) -> None:
+    for check in RULES[dimension].checks:
+        question = inspect.getdoc(check) or ""
+        assert "\n" not in question, check.__name__
+        assert question.endswith("?"), check.__name__
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_every_check_is_asked_for_by_the_table(dimension: str) -> None:
+    rule = RULES[dimension]
+    used = {check.__name__ for row in rule.table for check in row.checks}
+    shown_only = {check.__name__ for check in rule.checks} - used
+    # What a table does not look at is there for the curator: it tells what kind of project this is.
+    assert shown_only <= {"ships_a_tuned_model"}
+
+
+def test_a_rule_refuses_what_contradicts_itself() -> None:
+    def has_one(evidence: EvidenceSet) -> Finding:
+        """Is there one?"""
+        return yes(())
+
+    row = Row(rating=Rating.OPEN, yes=(has_one,), confidence=0.5, because="There is one")
+    with pytest.raises(RuleError, match="unlisted checks"):
+        Rule(dimension="x", version=1, checks=(), table=(row,))
+    with pytest.raises(RuleError, match="listed twice"):
+        Rule(dimension="x", version=1, checks=(has_one, has_one), table=(row,))
+    with pytest.raises(RuleError, match="confidence"):
+        Rule(dimension="x", version=1, checks=(has_one,), table=(replace(row, confidence=0.0),))
+
+
+@pytest.mark.parametrize("answer", [cannot_tell(), inapplicable("")])
+def test_what_is_not_answered_fulfils_neither_yes_nor_no(answer: Finding) -> None:
+    def is_asked(evidence: EvidenceSet) -> Finding:
+        """Is it asked?"""
+        return answer
+
+    for condition in ("yes", "no", "any_yes"):
+        row = Row(rating=Rating.CLOSED, confidence=0.5, because="", **{condition: (is_asked,)})
+        assert not row.holds({"is_asked": answer.outcome})
+    assert not Row(rating=Rating.OPEN, confidence=0.5, because="", yes=(is_asked,)).holds(
+        {"is_asked": no(()).outcome}
+    )
+
+
+def test_no_rule_or_extractor_names_a_project(root: Path) -> None:
+    names = names_in_seeds(root)
+    assert len(names) > 40
+    found: list[str] = []
+    for folder in ("pipelines", "pipelines/rules", "pipelines/extract"):
+        for path in sorted((root / folder).glob("*.py")):
+            # Names of licences are names of models here and there.
+            if not path.name.startswith("licence"):
+                told = (
+                    " ".join(strings_of(path)).lower().replace("llama-factory", "")
+                )  # A tool for tuning anything.
+                words = set(re.findall(r"[a-z0-9]+", told))
+                found += [f"{path.name}: {word}" for word in sorted(words & names)]
+    assert found == []
+
+
+def names_in_seeds(root: Path) -> frozenset[str]:
+    """What tells projects and makers apart, less words that say what a thing is."""
+    generic = GENERIC_NAME_PARTS | {"text", "chinese", "generation", "command", "meta", "workshop", "chatgpt"}
+    seeds = yaml.safe_load((root / "seeds.yaml").read_text(encoding="utf-8"))
+    names = {
+        name
+        for seed in seeds
+        for name in (seed["slug"], seed["name"], *(artifact["id"] for artifact in seed["artifacts"]))
+        if "://" not in name
+    }
+    parts = {part for name in names for part in re.split(r"[^a-z0-9]+", name.lower().split("/")[0])}
+    return frozenset(part for part in parts if len(part) > 3 and part not in generic)
+
+
+def strings_of(path: Path) -> Iterator[str]:
+    """The identifiers and texts that code works with: no comments, no docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    told = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+
+
+# --- properties -----------------------------------------------------------------------------------
+
+
+def test_nothing_unread_turns_a_rating_into_closed(case) -> None:
+    """Each place alone, for the case's own dimension each two: what could not be read is not absent."""
+    evidence = case.evidence
+    places = [(reading.ref, reading.part) for reading in evidence.readings]
+    for dimension, rule in RULES.items():
+        before = rating_of(apply(rule, evidence))
+        if before is Rating.CLOSED:
+            continue
+        counts = {1, 2} if dimension == case.dimension else {1}
+        for chosen in (frozenset(some) for count in counts for some in combinations(places, count)):
+            verdict = apply(rule, unread_at(evidence, chosen, VisitStatus.FAILED))
+            told = f"{dimension}: {before} became closed without {sorted(map(str, chosen))}"
+            assert rating_of(verdict) is not Rating.CLOSED, told
+
+
+@pytest.mark.parametrize("status", UNTOLD)
+def test_a_denied_place_says_as_little_as_a_failed_one(status: VisitStatus, cases) -> None:
+    for case in cases:
+        places = frozenset((reading.ref, reading.part) for reading in case.evidence.readings)
+        verdict = apply(RULES[case.dimension], unread_at(case.evidence, places, status))
+        assert rating_of(verdict) is None, str(case)
+
+
+def test_a_failure_tonight_leaves_last_nights_rating(cases) -> None:
+    for case in cases:
+        failed = tuple(
+            replace(reading, status=VisitStatus.FAILED, reason="no answer", stale=True)
+            if reading.is_readable
+            else reading
+            for reading in case.evidence.readings
+        )
+        stale = EvidenceSet(project=case.evidence.project, evidence=case.evidence.evidence, readings=failed)
+        before, after = propose_for(case, case.evidence), propose_for(case, stale)
+        assert after.rating == before.rating, str(case)
+        assert after.identity == before.identity, str(case)
+        assert after.confidence <= before.confidence, str(case)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_shuffled_evidence_gives_the_same_proposals(data: st.DataObject, cases) -> None:
+    evidence = data.draw(st.sampled_from(cases)).evidence
+    shuffled = EvidenceSet(
+        project=evidence.project,
+        evidence=tuple(data.draw(st.permutations(evidence.evidence))),
+        readings=evidence.readings,
+    )
+    assert propose(shuffled, RUBRIC) == propose(evidence, RUBRIC)
+
+
+def test_proposals_do_not_depend_on_offsets_times_or_digests(cases) -> None:
+    for case in cases:
+        moved = tuple(
+            replace(
+                item,
+                where=replace(item.where, start=item.where.start + 7, end=item.where.end + 7)
+                if isinstance(item.where, Quote)
+                else item.where,
+                fetched_at=item.fetched_at.replace(year=2031),
+                sha256="0" * 64,
+            )
+            for item in case.evidence.evidence
+        )
+        assert [item.key for item in moved] == [item.key for item in case.evidence.evidence]
+        again = EvidenceSet(project=case.evidence.project, evidence=moved, readings=case.evidence.readings)
+        assert propose_for(case, again).identity == propose_for(case, case.evidence).identity
+
+
+def test_a_proposal_carries_what_it_rests_on(cases) -> None:
+    for case in cases:
+        proposal = propose_for(case, case.evidence)
+        assert 0 < len(proposal.rationale) <= RATIONALE_LENGTH + 1
+        assert (proposal.rating is None) == (proposal.confidence == 0.0), str(case)
+        assert (proposal.rating is None) == proposal.rationale.startswith("Cannot tell")
+        assert proposal.evidence or proposal.searched, str(case)
+        assert all(item in case.evidence.evidence for item in proposal.evidence), str(case)
+        assert [finding.check for finding in proposal.findings] == [
+            check.__name__ for check in RULES[case.dimension].checks
+        ]
+
+
+def test_only_known_kinds_are_read(cases) -> None:
+    assert {item.kind for case in cases for item in case.evidence.evidence} <= set(EVIDENCE_KINDS)
