@@ -159,26 +159,31 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(args=arguments, prog_name="openness", standalone_mode=False)
     except click.exceptions.Exit as error:
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        if _logs_json():
+            _say(error.format_message())
+        else:
+            error.show()
         code = error.exit_code
     except OpennessError as error:
-        click.echo(f"openness: {safe(str(error))}", err=True)
+        _say(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        click.echo(
-            "openness: interrupted; what was gathered is stored. Go on with: openness crawl --resume",
-            err=True,
+        gathers = "nightly" in given or "crawl" in given
+        _say(
+            "interrupted; what was gathered is stored. Go on with: openness crawl --resume"
+            if gathers
+            else "interrupted"
         )
         code = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:
-        given = sys.argv if arguments is None else arguments
         logging.getLogger(__name__).log(
             logging.ERROR,
             "internal error, please report: %s: %s",
@@ -188,3 +193,15 @@ def _run(arguments: list[str] | None) -> int:
         )
         code = 1
     return code if isinstance(code, int) else 0
+
+
+def _logs_json() -> bool:
+    return any(isinstance(handler.formatter, JsonFormatter) for handler in logging.getLogger().handlers)
+
+
+def _say(text: str) -> None:
+    """Why the command ends: a line for people, or an entry for services that collect logs."""
+    if _logs_json():
+        logging.getLogger(__name__).error("%s", text)
+    else:
+        click.echo(f"openness: {safe(text)}", err=True)

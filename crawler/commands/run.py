@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from crawler.nightly import RunKind, require_projects, run
 from crawler.report import format_report
 from crawler.settings import Settings, load_settings
 from crawler.terminal import json_text, line
+
+log = logging.getLogger(__name__)
 
 
 def settings_of(ctx: click.Context) -> Settings:
@@ -62,9 +65,8 @@ def _run(
 
 def _tell_about_tokens(context: Context, kind: RunKind) -> None:
     if kind != "rate" and context.settings.github_token is None:
-        click.echo(
-            "No GITHUB_TOKEN: GitHub allows 60 requests an hour; repositories beyond that wait for the next night.",
-            err=True,
+        log.warning(
+            "No GITHUB_TOKEN: GitHub allows 60 requests an hour; repositories beyond that wait for the next night."
         )
 
 

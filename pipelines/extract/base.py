@@ -59,6 +59,11 @@ class Source:
         )
 
 
+def as_text(value: JsonValue) -> str:
+    """A field that should be a text; empty where it is something else."""
+    return value if isinstance(value, str) else ""
+
+
 def as_list(value: JsonValue) -> list[str]:
     """A front matter value that may be a scalar, a list or nothing, as a list of strings."""
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipelines.extract.base import Source, as_list
+from pipelines.extract.base import Source, as_list, as_text
 from pipelines.extract.licences import normalise_licence
 from pipelines.extract.tree import NOT_WEIGHTS, WEIGHT_FILE
 from pipelines.model import ArtifactKind, Evidence, JsonValue
@@ -41,11 +41,9 @@ def extract_info(source: Source) -> Iterator[Evidence]:
     if info.get("disabled"):
         yield source.field("hub.disabled", "$.disabled", True)
     siblings = info.get("siblings")
-    names = (
-        [entry.get("rfilename", "") for entry in siblings if isinstance(entry, dict)]
-        if isinstance(siblings, list)
-        else []
-    )
+    entries = siblings if isinstance(siblings, list) else []
+    # One name an entry, so that a name's index is that of its entry.
+    names = [as_text(entry.get("rfilename")) if isinstance(entry, dict) else "" for entry in entries]
     if source.snapshot.ref.kind is ArtifactKind.HF_MODEL:
         yield from _weights(source, names)
     else:

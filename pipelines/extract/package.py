@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.extract.base import Source
+from pipelines.extract.base import Source, as_text
 from pipelines.extract.licences import normalise_licence
 from pipelines.extract.links import classify_url
 from pipelines.model import Evidence
@@ -17,21 +17,22 @@ def extract(source: Source) -> Iterator[Evidence]:
         yield source.quote("document.problem", 0, 80, problem="malformed")
         return
     info = metadata["info"]
-    releases = [r for r in metadata.get("releases") or [] if isinstance(r, dict)]
-    latest = info.get("version") or ""
+    stated_releases = metadata.get("releases")
+    releases = (
+        [r for r in stated_releases if isinstance(r, dict)] if isinstance(stated_releases, list) else []
+    )
+    latest = as_text(info.get("version"))
     yield source.field(
         "package.release",
         "$.info.version",
         latest,
-        name=str(info.get("name") or source.snapshot.ref.id),
+        name=as_text(info.get("name")) or source.snapshot.ref.id,
         versions=len(releases),
         latest=latest,
         yanked=bool(info.get("yanked")),
     )
-    if info.get("summary"):
-        yield source.field(
-            "package.summary", "$.info.summary", info["summary"], text=str(info["summary"])[:300]
-        )
+    if summary := as_text(info.get("summary")):
+        yield source.field("package.summary", "$.info.summary", summary, text=summary[:300])
     addresses = [("$.info.home_page", info.get("home_page")), ("$.info.project_url", info.get("project_url"))]
     urls = info.get("project_urls")
     if isinstance(urls, dict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pipelines.extract.base import Source
+from pipelines.extract.base import Source, as_list, as_text
 from pipelines.model import Evidence
 
 ACCEPTED = re.compile(
@@ -25,27 +25,21 @@ OWN_DOI = re.compile(r"^10\.48550/", re.IGNORECASE)
 def extract(source: Source) -> Iterator[Evidence]:
     """The entry itself, and each sign that it was peer-reviewed."""
     entry = source.json()
-    if not isinstance(entry, dict) or not entry.get("title"):
+    if not isinstance(entry, dict) or not as_text(entry.get("title")).strip():
         yield source.quote("document.problem", 0, 80, problem="malformed")
         return
-    authors = [str(author) for author in entry.get("authors") or []]
+    authors = as_list(entry.get("authors"))
     yield source.field(
         "paper.entry",
         "$.title",
         entry["title"],
-        id=str(entry.get("id") or source.snapshot.ref.id),
-        title=" ".join(str(entry["title"]).split()),
+        id=as_text(entry.get("id")) or source.snapshot.ref.id,
+        title=" ".join(entry["title"].split()),
         authors=authors[:20],
-        summary=" ".join(str(entry.get("summary") or "").split())[:3000],
+        summary=" ".join(as_text(entry.get("summary")).split())[:3000],
     )
-    if entry.get("journal_ref"):
-        yield source.field(
-            "paper.review",
-            "$.journal_ref",
-            entry["journal_ref"],
-            where="journal_ref",
-            text=str(entry["journal_ref"])[:300],
-        )
+    if journal := as_text(entry.get("journal_ref")):
+        yield source.field("paper.review", "$.journal_ref", journal, where="journal_ref", text=journal[:300])
     comment = entry.get("comment")
     if isinstance(comment, str) and ACCEPTED.search(comment) and not NOT_ACCEPTED.search(comment):
         yield source.field("paper.review", "$.comment", comment, where="comment", text=comment[:300])

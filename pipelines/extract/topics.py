@@ -43,15 +43,15 @@ _HEADINGS: dict[Topic, str] = {
     Topic.HYPERPARAMETERS: r"hyper-?\ ?param|training\ (?:config|param|setting|set-?up|arguments|recipe)|超参|训练参数",
     Topic.ARCHITECTURE: r"""architectur|model\ (?:structure|spec|config|size|design|parameters)|technical\ (?:spec|detail)
         |objective|模型结构|模型架构|架构|技术细节|实现细节""",
-    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b|算力|硬件|碳",
+    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b|算力|硬件|环境影响|碳",
     Topic.EVALUATION: r"evaluat|benchmark|\bresults?\b|performance|metrics|leaderboard|comparison|评测|评估|测评|效果|性能|对比",
     Topic.INTENDED_USE: r"""intended|\buses\b|\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use|misuse|out[-\ ]of[-\ ]scope
         |applications|who\ should|用途|使用范围|适用场景|应用场景""",
     Topic.LIMITATIONS: r"limitation|known\ (?:issue|problem)|risks?\b|\bbias|ethic|safety|responsib|considerations|caveat|harm|toxicity|warning|disclaimer|局限|限制|风险|偏见|免责|伦理|安全",
-    Topic.LICENCE: r"licen[cs]|terms\ of\ use|copyright|usage\ policy|许可|协议|授权|版权|声明",
-    Topic.CITATION: r"\bcit(?:e|ing|ation)|bibtex|\bpapers?\b|publication|technical\ report|references?\b|引用|论文",
-    Topic.USAGE: r"\busage\b|how\ to\ (?:use|run|get\ started)|get(?:ting)?\ started|quick\ ?-?start|inference|\brun(?:ning)?\b|deploy|\bdemo\b|examples?|tutorial|chat\b|generat(?:e|ion|ing)|使用|推理|部署|快速|运行|示例|教程",
-    Topic.INSTALLATION: r"install|set-?\ ?up\b|requirements?|dependenc|environment\b|安装|环境|依赖",
+    Topic.LICENCE: r"licen[cs]|terms\ of\ use|copyright|usage\ policy|许可|协议|授权|版权|(?<!免责)声明",
+    Topic.CITATION: r"\bcit(?:e|ing|ation)|bibtex|\bpapers?\b|publication|technical\ report|\breferences?\b|引用|论文",
+    Topic.USAGE: r"\busage\b|how\ to\ (?:use|run|get\ started)|get(?:ting)?\ started|quick\ ?-?start|inference|\brun(?:ning)?\b|deploy|\bdemo\b|examples?|tutorial|chat\b|\bgenerat(?:e|ion|ing)|使用|推理|部署|快速|运行|示例|教程",
+    Topic.INSTALLATION: r"install|set-?\ ?up\b|requirements?|dependenc|environment\b|安装|环境(?!影响)|依赖",
     Topic.API: r"\bapis?\b|serving|(?:api|rest|http|inference|model)\ server|endpoint|接口|服务",
 }
 

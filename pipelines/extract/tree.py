@@ -63,7 +63,7 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
-    (TreeRole.PRETRAINING, _words(r"pre[_-]?train(?:ing|er|ed)?")),
+    (TreeRole.PRETRAINING, _words(r"pre[_-]?train(?:ing|er)?")),
     (TreeRole.TRAINING, _words(r"train|training|trainers?|distill?(?:ation)?")),
     (
         TreeRole.TUNING,
@@ -103,7 +103,7 @@ PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
 
 CONFIG_FILE = re.compile(
     r"(^|/)(configs?|conf|recipes?|ds_configs?|hparams)/.*\.(ya?ml|json|toml|gin|cfg)$"
-    r"|(^|/)[^/]*(deepspeed|ds_|zero\d|train|finetune|lora|config)[^/]*\.(ya?ml|json|toml|gin)$",
+    r"|(^|/)[^/]*(deepspeed|ds_|zero\d|(?<![a-z])(?:pre[_-]?)?train(?!ed)|finetune|lora|config)[^/]*\.(ya?ml|json|toml|gin)$",
     re.IGNORECASE,
 )
 NOT_TRAINING_CONFIG = re.compile(
@@ -125,7 +125,7 @@ INSTALLER_FILE = re.compile(
     re.I,
 )
 DATASHEET_FILE = re.compile(
-    r"(^|/)[^/]*(datasheet|data[_-]?(card|statement))[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE
+    r"(^|/)[^/]*(datasheet|data(set)?[_-]?(card|statement))[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE
 )
 MODEL_CARD_FILE = re.compile(r"(^|/)[^/]*model[_-]?card[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE)
 DATA_FILE = re.compile(
@@ -135,8 +135,8 @@ DATA_NAME = re.compile(
     r"data|instruct|prompt|seed[_-]?task|train|sft|dialog|conversation|chat|corpus|preference|response", re.I
 )
 NOT_DATA = re.compile(
-    r"""vocab|tokeniz|merges|package|requirements|config|index|lock|manifest|result|figure|plot|harness|log(?:s|_)|schema
-      | (?:^|[/_\-.]) (?:evals?|tests?|bench(?:mark)?s?|dummy|examples?|samples?|mock|fixtures?|toy|demo|question|answer|nltk\w*
+    r"""vocab|tokeniz|merges|package|requirements|constraints|config|index|lock|manifest|result|figure|plot|harness|schema
+      | (?:^|[/_\-.]) (?:evals?|logs?|tests?|bench(?:mark)?s?|dummy|examples?|samples?|mock|fixtures?|toy|demo|question|answer|nltk\w*
           |mmlu|lambada|hellaswag|gsm8k|piqa|arc|truthfulqa|humaneval|mt_bench|cmmlu|c?eval) (?=[/_\-.\d]|$)""",
     re.VERBOSE | re.IGNORECASE,
 )

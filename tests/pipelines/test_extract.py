@@ -45,6 +45,12 @@ IDS = {
     ArtifactKind.WEB: "https://sorrel.example/",
     ArtifactKind.LINEAGE: "Bramble",
 }
+TYPES: dict[str, type] = {
+    **dict.fromkeys(("count", "size", "words", "items", "versions"), int),
+    **dict.fromkeys(("template", "code", "own", "bibtex", "yanked", "enabled", "script"), bool),
+    **dict.fromkeys(("paths", "formats", "ids", "list", "authors"), list),
+    "score": float,
+}
 JSON_PARTS = (
     (ArtifactKind.GITHUB, "repository"),
     (ArtifactKind.HF_MODEL, "info"),
@@ -89,7 +95,10 @@ def checked(snapshot: Snapshot, documented_keys) -> list[Evidence]:
     for item in found:
         assert item.kind in EVIDENCE_KINDS
         assert set(item.value) == documented_keys(item.kind), item.kind
-        json.dumps(item.value)
+        for name, value in item.value.items():
+            # The lineage file is checked when it is read; a fact of a repository has the type that it has.
+            if not item.kind.startswith(("lineage.", "repository.")):
+                assert isinstance(value, TYPES.get(name, str | None)), (item.kind, name, value)
         assert len(item.key) == 64
         assert (item.ref, item.part, item.sha256) == (snapshot.ref, snapshot.part, snapshot.sha256)
         if isinstance(item.where, Quote):
@@ -154,6 +163,30 @@ def test_no_bytes_make_an_extractor_raise(
 def test_no_json_makes_an_extractor_raise(part: tuple[ArtifactKind, str], document, documented_keys) -> None:
     snapshot = snapshot_of(*part, json.dumps(document))
     assert checked(snapshot, documented_keys) == extract(snapshot)
+
+
+ODD_VALUES = (
+    None, True, 7, -1.5, 10**400, "", " ", "x" * 5000, "\ud800", "https://[", [], [None, 3, [[]], {}], {}, {"": {"": None}},
+)  # fmt: skip
+
+
+def with_odd_values(document: JsonValue) -> Iterator[JsonValue]:
+    """The document with one of its values replaced, for each value and each odd one."""
+    yield from ODD_VALUES
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield from ({**document, key: odd} for odd in with_odd_values(value))
+    elif isinstance(document, list):
+        for index, value in enumerate(document):
+            for odd in with_odd_values(value):
+                yield [*document[:index], odd, *document[index + 1 :]]
+
+
+def test_no_value_in_a_known_field_makes_an_extractor_raise(documented_keys) -> None:
+    for (kind, identifier, part), body in DOCUMENTS.items():
+        if (kind, part) in JSON_PARTS:
+            for document in with_odd_values(json.loads(body)):
+                checked(snapshot_of(kind, part, json.dumps(document), identifier=identifier), documented_keys)
 
 
 @pytest.mark.parametrize("part", JSON_PARTS, ids=str)
