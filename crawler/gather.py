@@ -18,9 +18,17 @@ from dataclasses import dataclass, field
 from crawler.context import Context
 from crawler.sources.base import Source, Usage
 from db.links import retire_links
-from db.load import load_evidence, load_known, load_projects, load_unextracted, load_visited
+from db.load import (
+    load_evidence,
+    load_known,
+    load_latest_visits,
+    load_projects,
+    load_unextracted,
+    load_visited,
+)
 from db.save import save_artifacts, save_extraction, save_visit
 from db.session import session_scope
+from db.values import StoredVisit
 from pipelines.artifacts import LINEAGE_DEPTH, base_artifacts, linked_artifacts
 from pipelines.extract import EXTRACTOR_VERSION, extract
 from pipelines.lineage_data import BaseModel, find_base
@@ -33,7 +41,6 @@ from pipelines.model import (
     Origin,
     Project,
     Role,
-    Validators,
     Visit,
     VisitRequest,
     VisitStatus,
@@ -105,9 +112,13 @@ def gather(
                 projects = load_projects(session, slugs)
                 pending = [ref for ref in _refs(projects) if ref not in done]
                 known = {} if full else load_known(session, pending)
+                missing = set() if full else _missing(load_latest_visits(session, pending))
             if wave and not pending:
                 break
-            _visit_all(context, by_kind, pending, known, run_id, result, progress)
+            requests = [
+                VisitRequest(ref=ref, known=known.get(ref, {}), was_missing=ref in missing) for ref in pending
+            ]
+            _visit_all(context, by_kind, requests, run_id, result, progress)
             done |= set(pending)
             extract_new(context, _refs(projects), result)
             _follow(context, projects)
@@ -115,6 +126,11 @@ def gather(
         result.usage = {
             source.name: source.usage for source in sources if source.kinds != {ArtifactKind.LINEAGE}
         }
+
+
+def _missing(visits: Iterable[StoredVisit]) -> set[ArtifactRef]:
+    """The artifacts of which the latest thing that is known is that they are not there."""
+    return {v.ref for v in visits if v.part == MAIN_PART[v.ref.kind] and v.known is VisitStatus.MISSING}
 
 
 def _refs(projects: Iterable[Project]) -> list[ArtifactRef]:
@@ -153,18 +169,17 @@ def _follow(context: Context, projects: Sequence[Project]) -> None:
 def _visit_all(
     context: Context,
     by_kind: dict[ArtifactKind, Source],
-    pending: Sequence[ArtifactRef],
-    known: dict[ArtifactRef, dict[str, Validators]],
+    wanted: Sequence[VisitRequest],
     run_id: int,
     result: Gathered,
     progress: Progress | None,
 ) -> None:
     requests: dict[str, list[VisitRequest]] = {}
     sources: dict[str, Source] = {}
-    for ref in pending:
-        source = by_kind[ref.kind]
+    for request in wanted:
+        source = by_kind[request.ref.kind]
         sources[source.name] = source
-        requests.setdefault(source.name, []).append(VisitRequest(ref=ref, known=known.get(ref, {})))
+        requests.setdefault(source.name, []).append(request)
     inbox: Inbox = queue.Queue(maxsize=200)
     stop = threading.Event()
     threads = [
@@ -178,7 +193,7 @@ def _visit_all(
     ]
     for thread in threads:
         thread.start()
-    unanswered = {name: {request.ref for request in wanted} for name, wanted in requests.items()}
+    unanswered = {name: {request.ref for request in asked} for name, asked in requests.items()}
     try:
         for batch in _batches(inbox, len(threads)):
             _save_batch(context, batch, unanswered, run_id, result)

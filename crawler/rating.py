@@ -12,7 +12,7 @@ from db.save import save_proposals
 from db.session import session_scope
 from db.values import StoredVisit
 from pipelines.evidence import EvidenceSet, Reading
-from pipelines.model import Project, Proposal
+from pipelines.model import Project, Proposal, VisitStatus
 from pipelines.propose import propose
 
 
@@ -36,11 +36,13 @@ def load_evidence_set(context: Context, project: Project) -> EvidenceSet:
 
 
 def _reading(visit: StoredVisit) -> Reading:
+    # An earlier "not there" stands like an earlier reading does while nothing newer is known.
+    is_gone = visit.stale and visit.known is VisitStatus.MISSING
     return Reading(
         ref=visit.ref,
         part=visit.part,
         url=visit.url,
-        status=visit.status,
+        status=VisitStatus.MISSING if is_gone else visit.status,
         at=visit.at,
         reason=visit.reason,
         stale=visit.stale,

@@ -91,22 +91,25 @@ def linked_artifacts(
 
 def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Artifact, ...]:
     """The bases that the project's models name in `base_model`, with the field that names them."""
-    known = {artifact.ref for artifact in project.artifacts}
+    known = {_key(artifact.ref) for artifact in project.artifacts}
     models = {
         artifact.ref
         for artifact in project.artifacts
         if artifact.ref.kind is ArtifactKind.HF_MODEL and artifact.role in (Role.RL_WEIGHTS, Role.LLM_WEIGHTS)
     }
-    depth = sum(1 for artifact in project.artifacts if artifact.origin is Origin.LINEAGE)
-    found: dict[ArtifactRef, Artifact] = {}
+    depth = sum(
+        artifact.origin is Origin.LINEAGE and artifact.ref.kind is ArtifactKind.HF_MODEL
+        for artifact in project.artifacts
+    )
+    found: dict[tuple[str, str], Artifact] = {}
     for item in evidence:
         if item.kind != "hub.base_model" or item.ref not in models:
             continue
         for name in item.value["ids"]:
             ref = _valid(ArtifactKind.HF_MODEL, name)
-            if ref is None or ref in known or ref in found or depth + len(found) >= LINEAGE_DEPTH:
+            if ref is None or _key(ref) in known or _key(ref) in found or depth + len(found) >= LINEAGE_DEPTH:
                 continue
-            found[ref] = Artifact(
+            found[_key(ref)] = Artifact(
                 ref=ref,
                 role=Role.LLM_WEIGHTS,
                 origin=Origin.LINEAGE,

@@ -68,6 +68,8 @@ class Reading:
     @property
     def is_readable(self) -> bool:
         """Is there something to read: of this night, or of an earlier one?"""
+        if self.status is VisitStatus.MISSING:
+            return False
         return self.stale or self.status in (VisitStatus.OK, VisitStatus.UNCHANGED)
 
     @property

@@ -172,10 +172,15 @@ class Validators:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitRequest:
-    """An artifact to be visited, with what is stored of it (by part; empty on the first visit)."""
+    """An artifact to be visited, with what is stored of it (by part; empty on the first visit).
+
+    `was_missing`: the latest visit that told anything found that there is no such artifact, so that
+    the same answer again needs no second question.
+    """
 
     ref: ArtifactRef
     known: Mapping[str, Validators] = field(default_factory=dict)
+    was_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,8 +175,8 @@ class GitHubSource:
         return plan
 
     def _reason_for_absence(self, reporter: Reporter, error: Unread) -> Unread:
-        """GraphQL calls blocked repositories not found, too; REST tells them apart."""
-        if error.status is not VisitStatus.MISSING:
+        """GraphQL calls blocked repositories not found, too; REST tells them apart, once."""
+        if error.status is not VisitStatus.MISSING or reporter.request.was_missing:
             return error
         try:
             self._client.fetch_json(f"/repos/{reporter.request.ref.id}")

@@ -59,6 +59,17 @@ class Source:
         )
 
 
+_SAME_LETTERS = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
+
+
+def folded(text: str) -> str:
+    """A text of the same length in small letters, of which a pattern that ignores case matches the same.
+
+    Four letters match another one of ASCII when case is ignored; `lower` alone leaves them apart.
+    """
+    return text.lower() if text.isascii() else text.translate(_SAME_LETTERS).lower()
+
+
 def as_text(value: JsonValue) -> str:
     """A field that should be a text; empty where it is something else."""
     return value if isinstance(value, str) else ""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import yaml
 
+from pipelines.extract.base import folded
+
 DATA_FILE = Path(__file__).parent.parent / "data" / "corpora.yaml"
 
 
@@ -35,26 +37,33 @@ def all_corpora() -> tuple[Corpus, ...]:
     return tuple(Corpus(**{**entry, "names": tuple(entry["names"])}) for entry in entries)
 
 
+# What a word goes on with. Chinese and Japanese have no spaces: there a name begins and ends anywhere.
+_LETTER = r"[^\W\u3040-\u30ff\u3400-\u9fff]"
+
+
 @lru_cache(maxsize=2)
 def _pattern(exact: bool) -> tuple[re.Pattern[str], dict[str, Corpus]]:
     by_name = {
-        (name if exact else name.lower()): corpus
+        (name if exact else folded(name)): corpus
         for corpus in all_corpora()
         if corpus.exact is exact
         for name in corpus.names
     }
     # Longest first, so that a name wins over its own beginning.
     names = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True))
-    return re.compile(rf"(?<![\w-])(?:{names})(?![\w])", 0 if exact else re.IGNORECASE), by_name
+    pattern = rf"(?<!{_LETTER})(?<!-)(?:{names})(?!{_LETTER})"
+    return re.compile(pattern, 0 if exact else re.IGNORECASE), by_name
 
 
 def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
     """(corpus, start, end) for each place where a text names one."""
     for exact in (True, False):
         pattern, by_name = _pattern(exact)
+        # Looking for each name is quicker than the pattern, and most texts have none.
+        if not any(map((text if exact else folded(text)).__contains__, by_name)):
+            continue
         for match in pattern.finditer(text):
-            name = match[0] if exact else match[0].lower()
-            yield by_name[name], match.start(), match.end()
+            yield by_name[match[0] if exact else folded(match[0])], match.start(), match.end()
 
 
 def is_pretraining_corpus(name: str) -> bool:

@@ -9,14 +9,14 @@ from pipelines.extract.base import Source, as_list, as_text
 from pipelines.model import Evidence
 
 ACCEPTED = re.compile(
-    r"""\b(?:accepted|published|appear(?:s|ed|ing)?|to\ appear|presented|camera[- ]ready|proceedings)\b
-        (?!\ (?:version\ of\ )?(?:by|under)\ review)
-      | ^\s*(?:\w+\s+)?(?:ACL|EMNLP|NAACL|EACL|AACL|COLING|LREC(?:-COLING)?|NeurIPS|NIPS|ICML|ICLR|AAAI|IJCAI|KDD|WWW|CVPR|TACL|TMLR
+    r"""\b(?:accepted|(?<!be\ )published\ (?:in|as|by|at)|appear(?:s|ed|ing)?\ (?:in|at)|presented\ (?:in|at)|camera[- ]ready|proceedings)\b
+        (?!\ (?:https?:|under\ review))
+      | (?:^|[,;(]|\b(?:findings|proc\.?|oral|spotlight|poster|paper)\ (?:of|at|in)(?:\ the)?)\s*(?:(?!for\b)\w+\s+)?(?:ACL|EMNLP|NAACL|EACL|AACL|COLING|LREC(?:-COLING)?|NeurIPS|NIPS|ICML|ICLR|AAAI|IJCAI|KDD|WWW|CVPR|TACL|TMLR
           |JMLR|COLM|CoNLL|INTERSPEECH)\b[\s'’]*(?:20)?\d\d""",
     re.VERBOSE | re.IGNORECASE,
 )
 NOT_ACCEPTED = re.compile(
-    r"\b(?:under\ review|submitted|in\ submission|work\ in\ progress|rejected|workshop\ proposal)\b",
+    r"\b(?:under\ review|submitted|(?:in|\d{4})\ submission|work\ in\ progress|rejected|workshop\ proposal|not\ (?:yet\ )?(?:been\ )?accepted)\b",
     re.I | re.X,
 )
 OWN_DOI = re.compile(r"^10\.48550/", re.IGNORECASE)

@@ -126,7 +126,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                 title=section.title[:120],
                 words=_rounded(words),
                 items=_rounded(items),
-                template=bool(TEMPLATE.search(body)) and words < 40,
+                template=words < 40 and bool(TEMPLATE.search(body)),
                 code=any(section.body_start <= start < section.end for start, _ in blocks),
             )
     for match in LABELLED_LINE.finditer(source.text):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from pipelines.extract.base import folded
+
 _DATA = r"data(?:sets?)?|corp(?:us|ora)|conversations|instructions|annotations|dialogues"
 _WEIGHTS = r"weights?|checkpoints?|parameters|models?"
 _CODE = r"code(?:base)?|scripts?|implementation|repository"
@@ -19,10 +21,13 @@ ABOUT: dict[str, re.Pattern[str]] = {
 }
 
 _STATEMENTS: dict[str, str] = {
-    # "We will not release the dataset", "the data is not publicly available"; not "not only released".
+    # "We will not release the dataset", "the data is not publicly available"; not "not only released",
+    # "not trained on released data", "not a public service", "does not provide advice", "never share your data".
     "withheld": r"""
         \b(?:(?:will|do|does|did|can|could|are|is|was|were|has|have|be)(?:\s+\w+)?\s+not|cannot|won't|don't|doesn't|can't|isn't|aren't|never|unable\s+to)\s+
-          (?:\w+\s+){0,3}?(?:releas|shar(?:e|ed|ing)\b|publish|disclos|open[-\s]?sourc|distribut|provid|made\s+(?:publicly\s+)?(?:available|public)|public(?:ly)?\b|available\b)
+          (?:(?!(?:only|an?|on|with|from|using)\b)\w+\s+){0,3}?(?:releas|shar(?:e|ed|ing)\b(?!\s+your\b)|publish|disclos|open[-\s]?sourc|distribut|provided\b
+            |provid(?:e|es|ing)\s+(?:\w+\s+){0,3}?(?:access|links?|downloads?|data|datasets?|corpus|corpora|weights?|checkpoints?|code|it|them)\b
+            |made\s+(?:publicly\s+)?(?:available|public)|public(?:ly)?\b|available\b)
       | \bno\s+(?:plans?|intention)\s+(?:to|of)\s+(?:releas|shar|publish)
       | \b(?:undisclosed|unreleased|kept\s+(?:private|confidential|secret))\b
       | (?:不会|不予|暂不|无法|没有|未)(?:公开|开源|发布|提供)""",
@@ -31,8 +36,8 @@ _STATEMENTS: dict[str, str] = {
       | \b(?:plan|going|intend|hope|working)\s+(?:to|on)\s+(?:releas|open[-\s]?sourc|publish|upload)\w*|\bto\s+be\s+released\b|\bstay\s+tuned\b
       | 即将(?:开源|发布|公开)|敬请期待|后续(?:会|将)?(?:开源|公开|发布)""",
     "released": r"""
-        \bwe\s+(?:\w+\s+){0,3}?(?:release|open[-\s]?source|publish|share|provide|make\s+(?:\w+\s+){0,5}available)
-      | \b(?:is|are|has\s+been|have\s+been|was|were)\s+(?:\w+\s+){0,2}?(?:released|open[-\s]?sourced|published|made\s+(?:\w+\s+)?available|(?:publicly|freely|openly)\s+available)
+        \bwe\s+(?:(?!(?:not|never|cannot|plan|intend|hope)\b)\w+\s+){0,3}?(?:release|open[-\s]?source|publish|share|provide|make\s+(?:\w+\s+){0,5}available)
+      | \b(?:is|are|has\s+been|have\s+been|was|were)\s+(?:(?!(?:not|never)\b)\w+\s+){0,2}?(?:released|open[-\s]?sourced|published|made\s+(?:\w+\s+)?available|(?:publicly|freely|openly)\s+available)
       | \b(?:can\s+be|is|are)\s+(?:\w+\s+)?(?:downloaded|found|accessed)\s+(?:\w+\s+){0,2}?(?:here|at|on|from|via)\b
       | (?:开源|公开|发布)了|已(?:经)?(?:开源|公开|发布)|我们(?:开源|公开|发布)""",
     # Words that name no source; the mark of data that nobody can look up.
@@ -49,12 +54,12 @@ _STATEMENTS: dict[str, str] = {
       | \bpartial(?:ly)?\s+(?:releas|open)|(?:部分|子集)(?:数据|开源)|only\s+(?:a\s+)?(?:part|subset|sample)""",
     "access_on_request": r"""
         \b(?:fill\s+(?:out|in)|submit|complete)\s+(?:\w+\s+){0,4}?(?:form|request|application)\b|\brequest(?:ing)?\s+(?:for\s+)?access\b|\b(?:up)?on\s+request\b
-      | \b(?:must|need\s+to|have\s+to|required\s+to|should)\s+(?:\w+\s+){0,3}?(?:agree|accept|sign|apply|acknowledge)\b|\bgated\b
+      | \b(?:must|need\s+to|have\s+to|required\s+to|should)\s+(?:\w+\s+){0,3}?(?:agree|accept|sign|apply|acknowledge)\b|\bgated\s+(?:models?|repo\w*|datasets?|access|downloads?|weights?)\b|\b(?:is|are|remains?)\s+gated\b
       | \b(?:agree|accept)(?:ing)?\s+(?:to\s+)?(?:the\s+|our\s+|these\s+)?(?:\w+\s+){0,4}?(?:licen[cs]e|terms|conditions|policy|agreement)\b
       | \bapply\s+for\s+(?:access|(?:a\s+)?licen[cs]e)|申请(?:表|使用|权限|下载|获取)|填写""",
     "delta": r"\b(?:delta|diff|xor)(?:s|ed|ing)?[-\s]+(?:\w+\s+){0,1}?(?:weights?|models?|checkpoints?|files?)\b|\bweights?[-\s_]+(?:diff|delta)s?\b|\bapply(?:ing)?\s+(?:the\s+)?(?:delta|diff|xor)|(?:增量|差分|差值)(?:权重|模型)",
     "derived": r"\b(?:fine[-\s]?tun(?:ed|es?|ing)|instruction[-\s]tuned|continue[ds]?\s+(?:pre-?)?train\w*|initiali[sz]ed|built|derived|based|trained)\s+(?:version\s+of|on\s+top\s+of|from|upon|on|of|with)\s+|(?:基于|以).{1,40}?(?:微调|训练|进行)",
-    "sign_up": r"\b(?:sign(?:ing)?[-\s]?up|waitlist|wait\s+list|log\s?in\s+(?:to|required)|create\s+an\s+account|register)\b|\bapi[-\s]keys?\b|\bpric(?:ing|es?)\b|\bpaid\b|\bsubscri(?:be|ption)\b|(?:注册|付费|密钥|收费)",
+    "sign_up": r"\b(?:sign(?:ing)?[-\s]?up|waitlist|wait\s+list|log\s?in\s+(?:to|required)|create\s+an\s+account|(?:please|must|to|and|or)\s+register|register\s+(?:for|to|at|here|on|with|now|an\s+account))\b|\bapi[-\s]keys?\b|\bpric(?:ing|es?)\b|\bpaid\b|\bsubscri(?:be|ption)\b|(?:注册|付费|密钥|收费)",
     "api_offer": r"\b(?:rest(?:ful)?|http|openai[-\s]compatible|hosted|inference|free|public|web|our|chat)\s+(?:\w+\s+)?apis?\b|\bapi\s+(?:server|endpoint|access|service|platform)\b|(?:API|接口)(?:服务|调用|平台)",
     "demo_offer": r"\b(?:online|live|web|interactive|hosted|gradio|public)\s+(?:\w+\s+)?(?:demo|playground|chat)\b|\btry\s+(?:it\s+(?:out|online|now|here|yourself)|the\s+demo)\b|\bdemo\s*:|在线(?:体验|演示|试用)",
     "non_commercial": r"\bnon-?\s?commercial(?:ly)?\b|\b(?:research|academic|educational)\s+(?:\w+\s+){0,3}?(?:purposes?|use)\s+only\b|\bonly\s+(?:\w+\s+){0,3}?for\s+(?:\w+\s+){0,3}?(?:research|academic)|\bcommercial\s+(?:use|usage|purposes?)\s+(?:is\s+|are\s+)?(?:strictly\s+)?(?:prohibited|forbidden|not\s+allowed)|(?:不得|不可|禁止|不能|非)(?:用于)?(?:任何)?商(?:业|用)|仅(?:限|供)?(?:于)?(?:学术)?研究",
@@ -66,6 +71,30 @@ _STATEMENTS: dict[str, str] = {
 STATEMENTS: dict[str, re.Pattern[str]] = {
     says: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for says, pattern in _STATEMENTS.items()
 }
+
+TRIGGERS: dict[str, tuple[str, ...]] = {
+    says: tuple(words.split("|"))
+    for says, words in {
+        "withheld": "not|n't|never|unable|plan|intention|undisclosed|unreleased|kept|公开|开源|发布|提供",
+        "coming_soon": "soon|will|plan|going|intend|hope|working|released|stay|即将|敬请期待|后续",
+        "released": "release|open|publish|share|provide|available|downloaded|found|accessed|公开|开源|发布",
+        "vague_data": "publicly|web|internet|online|sources|quality|curated|filtered|synthetic|公开|互联网|多种来源",
+        "own_data": "proprietary|house|internal|licensed|confidential|自",
+        "token_count": "token",
+        "part_only": "subset|sample|portion|extract|part|fraction|部分|子集",
+        "access_on_request": "form|request|application|agree|accept|sign|apply|acknowledge|gated|申请|填写",
+        "delta": "delta|diff|xor|增量|差分|差值",
+        "derived": "tun|train|initiali|built|derived|based|基于|以",
+        "sign_up": "sign|wait|log|account|regist|api|pric|paid|subscri|注册|付费|密钥|收费",
+        "api_offer": "api|接口",
+        "demo_offer": "demo|playground|chat|try|在线",
+        "non_commercial": "commercial|only|商|研究",
+        "container_image": "docker|ghcr.io|quay.io|image",
+        "open_claim": "open|开源",
+        "reproduce": "reproduc|training|复现",
+    }.items()
+}
+"""Of these, in small letters, at least one stands in whatever a pattern matches: looking for words is quicker."""
 
 FIRST_PERSON = re.compile(
     r"\b(?:we|our|ours|us|this\s+(?:model|paper|work|project|repo(?:sitory)?|dataset)|please\s+cite|official|introduc(?:e|ing))\b|我们|本(?:项目|文|模型)",
@@ -84,7 +113,10 @@ def statements_in(sentence: str) -> list[tuple[str, str | None]]:
     if len(sentence) > _LONGEST:
         sentence = sentence[:_LONGEST]
     found: list[tuple[str, str | None]] = []
+    words = folded(sentence)
     for says, pattern in STATEMENTS.items():
+        if not any(trigger in words for trigger in TRIGGERS[says]):
+            continue
         match = pattern.search(sentence)
         if match and not (says == "sign_up" and NOT_NEEDED.search(sentence)):
             found.append((says, _about(sentence, match)))

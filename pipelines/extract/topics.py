@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Topic(StrEnum):
@@ -71,6 +72,7 @@ _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _MARKUP = re.compile(r"https?://\S+|<[^>\n]{1,300}>|!\[[^\]\n]*\]\([^)\n]*\)|\]\([^)\n]*\)|[`*_#|>\[\]]")
 
 
+@lru_cache(maxsize=4096)
 def topics_of(title: str) -> tuple[Topic, ...]:
     """The topics that a heading names, in the order of Topic."""
     title = title[:300]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -25,6 +26,7 @@ BOUNDS = {
     "accuracy": (">=", 0.60),
     "cells with a class or an explicit cannot_tell": (">=", 1.0),
     "proposals with evidence or a list of what was searched": (">=", 1.0),
+    "recorded files and cards captured": (">=", 0.99),
     "internal errors": ("<=", 0),
     "GitHub requests a repository, cold": ("<=", 12.0),
     "GitHub requests a repository, warm, charged": ("<=", 2.0),
@@ -122,10 +124,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="openness-corpus-") as temporary:
             folder = options.keep or Path(temporary)
             folder.mkdir(parents=True, exist_ok=True)
-            return report(
-                run(options.shared, folder, addresses, None if options.no_token else "recorded-corpus-token"),
-                options.json,
-            )
+            token = None if options.no_token else "recorded-corpus-token"
+            figures = run(options.shared, folder, addresses, token)
+            # Without a token a night reads what 60 requests allow: the bounds are for whole nights.
+            return report(figures, {} if options.no_token else BOUNDS, options.json)
     finally:
         server.terminate()
         server.wait(10)
@@ -148,11 +150,15 @@ def run(shared: Path, folder: Path, addresses: dict[str, str], token: str | None
         cells = {(row["slug"], row["dimension"]) for row in csv.DictReader(file)}
     with open(folder / "proposals.csv", newline="", encoding="utf-8") as file:
         proposals = {(row["slug"], row["dimension"]): row for row in csv.DictReader(file)}
-    repositories = cold["artifacts_by_kind"].get("github", 1)
+    # Linked repositories that are not there cost a question each; what is bounded is the cost of those that are.
+    repositories = sum(1 for _ in (shared / "corpus" / "github").glob("*/*/repo.json"))
     github = cold["sources"]["github"]
     return {
         "projects rated": cold["projects"],
+        "repositories recorded": repositories,
+        "repositories visited": cold["artifacts_by_kind"].get("github", 0),
         "artifacts visited": cold["artifacts"],
+        "recorded files and cards captured": captured(shared / "corpus", folder),
         "failed visits, cold": cold["failed"],
         "internal errors": len(cold["internal_errors"]) + len(warm["internal_errors"]),
         "cells with a class or an explicit cannot_tell": sum(c in proposals for c in cells) / len(cells),
@@ -177,6 +183,17 @@ def run(shared: Path, folder: Path, addresses: dict[str, str], token: str | None
     }
 
 
+def captured(corpus: Path, folder: Path) -> float:
+    """The share of recorded repository files and of cards whose bytes are in the archive."""
+    recorded = [p for p in corpus.glob("github/*/*/files/**/*") if p.is_file()]
+    recorded += corpus.glob("huggingface/*/*/*/README.md")
+    digests = {path.name.split(".")[0] for path in (folder / "archive").rglob("*") if path.is_file()}
+    missed = [p for p in recorded if hashlib.sha256(p.read_bytes()).hexdigest() not in digests]
+    for path in missed:
+        print(f"not captured: {path.relative_to(corpus)}", file=sys.stderr)
+    return 1 - len(missed) / len(recorded)
+
+
 def with_grounds(environment: dict[str, str], proposals: dict[tuple[str, str], dict[str, str]]) -> float:
     """The share of proposals that carry evidence, or say what was searched in vain."""
     export = json.loads(openness(environment, "proposals", "list", "--all", "--json"))
@@ -184,15 +201,15 @@ def with_grounds(environment: dict[str, str], proposals: dict[tuple[str, str], d
     return sum(key in grounded for key in proposals) / max(1, len(proposals))
 
 
-def report(figures: dict[str, object], json_file: Path | None) -> int:
+def report(figures: dict[str, object], bounds: dict[str, tuple[str, float]], json_file: Path | None) -> int:
     """Print the table; 1 when a bound is not kept."""
     width = max(len(name) for name in figures)
     broken = []
     for name, value in figures.items():
         shown = f"{value:.3f}" if isinstance(value, float) else str(value)
         verdict = ""
-        if name in BOUNDS:
-            sign, bound = BOUNDS[name]
+        if name in bounds:
+            sign, bound = bounds[name]
             kept = value >= bound if sign == ">=" else value <= bound  # type: ignore[operator]
             verdict = f"   {'ok' if kept else 'BROKEN'} ({sign} {bound})"
             broken += [] if kept else [name]

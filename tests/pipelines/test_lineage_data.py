@@ -194,16 +194,16 @@ def test_the_projects_own_lineage_file_is_good(root: Path) -> None:
         "Instruct-GPT": "InstructGPT",
         "OpenAI GPT-4": "GPT-4",
         "PaLM2": "PaLM 2",
+        "LLaMA2": "Llama 2",
+        "Meta Llama 3": "Llama 3",
+        "GPT-J 6B": "GPT-J",
     }
     for name, base in expected.items():
         match = find_base(found, name)
         assert match is not None, name
         assert match.name == base
     for other in (
-        "LLaMA2",
-        "Meta Llama 3",
         "GPT-NeoX-20B",
-        "GPT-J 6B",
         "CodeLlama",
         "OpenLLaMA",
         "ChatGLM-6B",
