@@ -51,7 +51,7 @@ run: $(READY) ## the whole main job against the bundled sandbox, offline
 	$(VENV)/bin/openness demo $(ARGS)
 
 test: $(READY) ## all tests; ARGS="tests/pipelines -k seeds" chooses some
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
 
 check: $(READY) ## format, lint, types and layers
 	$(PY) -m ruff format --check .

@@ -24,6 +24,7 @@ from pipelines.lineage_data import BaseModel, parse_lineage
 from pipelines.rubric import Rubric, load_rubric
 
 if TYPE_CHECKING:
+    from crawler.http import TransportRules
     from crawler.sources.base import Source
 
 
@@ -102,9 +103,22 @@ def load_bases(settings: Settings) -> list[BaseModel] | None:
     return parse_lineage(read_text(settings.lineage, "the lineage file"), str(settings.lineage))
 
 
+def transport_rules(settings: Settings) -> TransportRules:
+    """The limits within which every API is asked, with the patience of the settings."""
+    from crawler.http import TransportRules
+
+    usual, patience = TransportRules(user_agent=settings.user_agent), settings.http_timeout
+    return replace(
+        usual,
+        connect_timeout=min(usual.connect_timeout, patience),
+        read_timeout=patience,
+        # An answer that has begun may take as long again.
+        total_timeout=2 * patience,
+    )
+
+
 def make_sources(context: Context, bases: list[BaseModel] | None) -> list[Source]:
     """Every source, as the settings say. The imports are slow and wait until a crawl needs them."""
-    from crawler.http import TransportRules
     from crawler.sources.arxiv import ArxivSource
     from crawler.sources.github import GitHubSource
     from crawler.sources.huggingface import HuggingFaceSource
@@ -114,15 +128,7 @@ def make_sources(context: Context, bases: list[BaseModel] | None) -> list[Source
     from spiders.protocol import Limits
 
     settings, clock = context.settings, context.clock
-    agent, patience = settings.user_agent, settings.http_timeout
-    usual = TransportRules(user_agent=agent)
-    rules = replace(
-        usual,
-        connect_timeout=min(usual.connect_timeout, patience),
-        read_timeout=patience,
-        # An answer that has begun may take as long again.
-        total_timeout=2 * patience,
-    )
+    agent, rules = settings.user_agent, transport_rules(settings)
     return [
         GitHubSource(
             api_url=settings.github_api_url,

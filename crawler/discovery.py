@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crawler.context import Context
+from crawler.context import Context, transport_rules
 from crawler.sources.base import Usage
 from db.candidate_row import CandidateStatus
 from db.candidates import load_all_projects, load_candidates, save_candidates
@@ -140,6 +140,7 @@ def _list_all(
         token=settings.hf_token.get_secret_value() if settings.hf_token else None,
         user_agent=settings.user_agent,
         clock=context.clock,
+        rules=transport_rules(settings),
     )
     pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="discovery")
     try:

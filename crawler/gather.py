@@ -12,17 +12,20 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
 
 from crawler.context import Context
 from crawler.sources.base import Source, Usage
-from db.links import retire_links
+from db.links import retire_lineage, retire_links
 from db.load import (
     load_evidence,
     load_known,
     load_latest_visits,
     load_projects,
+    load_run_visits,
     load_unextracted,
     load_visited,
 )
@@ -106,6 +109,7 @@ def gather(
     _add_lineage_entries(context, bases, slugs)
     with session_scope(context.engine) as session:
         done = load_visited(session, run_id)
+        _count_earlier(session, by_kind, run_id, result)
     try:
         for wave in range(LINEAGE_DEPTH + 2):
             with session_scope(context.engine) as session:
@@ -126,6 +130,28 @@ def gather(
         result.usage = {
             source.name: source.usage for source in sources if source.kinds != {ArtifactKind.LINEAGE}
         }
+
+
+def _count_earlier(
+    session: Session, by_kind: Mapping[ArtifactKind, Source], run_id: int, result: Gathered
+) -> None:
+    """Note what the run has visited before it was cut off: its report and exit code are about the whole of it."""
+    for visit, is_new in load_run_visits(session, run_id):
+        result.artifacts.add(visit.ref)
+        result.visits[by_kind[visit.ref.kind].name, visit.status] += 1
+        result.new_snapshots += is_new
+        if visit.status in (VisitStatus.DENIED, VisitStatus.FAILED, VisitStatus.MISSING):
+            result.unread.append(
+                Visit(
+                    ref=visit.ref,
+                    part=visit.part,
+                    url=visit.url,
+                    at=visit.at,
+                    status=visit.status,
+                    http_status=visit.http_status,
+                    reason=visit.reason,
+                )
+            )
 
 
 def _missing(visits: Iterable[StoredVisit]) -> set[ArtifactRef]:
@@ -150,6 +176,8 @@ def _add_lineage_entries(context: Context, bases: Sequence[BaseModel], slugs: Se
                 )
                 for name in entries
             ]
+            if bases:
+                retire_lineage(session, project.slug, ArtifactKind.LINEAGE, keep=artifacts)
             save_artifacts(session, project.slug, artifacts)
 
 
@@ -162,8 +190,10 @@ def _follow(context: Context, projects: Sequence[Project]) -> None:
             links = linked_artifacts(
                 project, evidence, links=settings.links_per_project, pages=settings.pages_per_project
             )
+            bases = base_artifacts(project, evidence)
             retire_links(session, project.slug, keep=links)
-            save_artifacts(session, project.slug, [*links, *base_artifacts(project, evidence)])
+            retire_lineage(session, project.slug, ArtifactKind.HF_MODEL, keep=bases)
+            save_artifacts(session, project.slug, [*links, *bases])
 
 
 def _visit_all(

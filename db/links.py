@@ -1,16 +1,16 @@
-"""Artifacts that links brought to a project, and that go again when nothing links to them any more."""
+"""Artifacts that links or lineage brought to a project, and that go again when nothing names them any more."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from db.keys import project_ids
 from db.models import ArtifactRow, ProjectArtifactRow
 from db.rows import ref_from
-from pipelines.model import Artifact, ArtifactRef, Origin
+from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin
 
 
 def retire_links(session: Session, slug: str, keep: Iterable[Artifact]) -> tuple[ArtifactRef, ...]:
@@ -19,16 +19,25 @@ def retire_links(session: Session, slug: str, keep: Iterable[Artifact]) -> tuple
     What was read of them stays stored. Seeds and lineage are not touched. Raises UsageError for an
     unknown project.
     """
+    return _retire(session, slug, keep, ProjectArtifactRow.origin == Origin.LINK)
+
+
+def retire_lineage(
+    session: Session, slug: str, kind: ArtifactKind, keep: Iterable[Artifact]
+) -> tuple[ArtifactRef, ...]:
+    """The same for the bases of one kind that lineage brought."""
+    return _retire(session, slug, keep, ProjectArtifactRow.origin == Origin.LINEAGE, ArtifactRow.kind == kind)
+
+
+def _retire(
+    session: Session, slug: str, keep: Iterable[Artifact], *which: ColumnElement[bool]
+) -> tuple[ArtifactRef, ...]:
     project_id = project_ids(session, [slug])[slug]
     kept = {(artifact.ref, artifact.role) for artifact in keep}
     query = (
         select(ProjectArtifactRow, ArtifactRow)
         .join(ArtifactRow, ArtifactRow.id == ProjectArtifactRow.artifact_id)
-        .where(
-            ProjectArtifactRow.project_id == project_id,
-            ProjectArtifactRow.origin == Origin.LINK,
-            ProjectArtifactRow.active,
-        )
+        .where(ProjectArtifactRow.project_id == project_id, ProjectArtifactRow.active, *which)
         .order_by(ProjectArtifactRow.id)
     )
     gone = []

@@ -52,6 +52,7 @@ __all__ = [
     "load_proposals",
     "load_ratings",
     "load_run",
+    "load_run_visits",
     "load_runs",
     "load_snapshot",
     "load_stored_snapshots",
@@ -370,3 +371,30 @@ def load_visited(session: Session, run_id: int) -> set[ArtifactRef]:
         .where(VisitRow.run_id == run_id)
     )
     return {ref_from(row) for row in session.scalars(select(ArtifactRow).where(ArtifactRow.id.in_(visited)))}
+
+
+def load_run_visits(session: Session, run_id: int) -> list[tuple[StoredVisit, bool]]:
+    """The visits that a run has stored, in their order, and whether each brought a new snapshot."""
+    query = (
+        select(ArtifactRow, PartRow.name, VisitRow, SnapshotRow.fetched_at)
+        .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
+        .join(VisitRow, VisitRow.part_id == PartRow.id)
+        .outerjoin(SnapshotRow, SnapshotRow.id == VisitRow.snapshot_id)
+        .where(VisitRow.run_id == run_id)
+        .order_by(VisitRow.id)
+    )
+    found = []
+    for artifact, part, row, fetched_at in session.execute(query):
+        visit = StoredVisit(
+            ref=ref_from(artifact),
+            part=part,
+            url=row.url,
+            at=row.at,
+            status=row.status,
+            http_status=row.http_status,
+            reason=row.reason,
+            known=row.status if row.status in _TELLING else None,
+            stale=False,
+        )
+        found.append((visit, row.status is VisitStatus.OK and fetched_at == row.at))
+    return found

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pipelines.artifact_ids import id_problem
+from pipelines.artifact_ids import id_problem, same_thing
 from pipelines.extract.corpora import is_pretraining_corpus
 from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Evidence, Origin, Passage, Project, Role
 
@@ -90,32 +90,36 @@ def linked_artifacts(
 
 
 def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Artifact, ...]:
-    """The bases that the project's models name in `base_model`, with the field that names them."""
-    known = {_key(artifact.ref) for artifact in project.artifacts}
-    models = {
-        artifact.ref
-        for artifact in project.artifacts
-        if artifact.ref.kind is ArtifactKind.HF_MODEL and artifact.role in (Role.RL_WEIGHTS, Role.LLM_WEIGHTS)
-    }
-    depth = sum(
-        artifact.origin is Origin.LINEAGE and artifact.ref.kind is ArtifactKind.HF_MODEL
-        for artifact in project.artifacts
-    )
-    found: dict[tuple[str, str], Artifact] = {}
+    """The bases that the seed's models name in `base_model`, and theirs, nearest first, each with the field that names it.
+
+    All of them, whether the project has them already or not; what the seed names itself is left out.
+    """
+    named: dict[ArtifactRef, list[Evidence]] = {}
     for item in evidence:
-        if item.kind != "hub.base_model" or item.ref not in models:
-            continue
-        for name in item.value["ids"]:
-            ref = _valid(ArtifactKind.HF_MODEL, name)
-            if ref is None or _key(ref) in known or _key(ref) in found or depth + len(found) >= LINEAGE_DEPTH:
-                continue
-            found[_key(ref)] = Artifact(
-                ref=ref,
-                role=Role.LLM_WEIGHTS,
-                origin=Origin.LINEAGE,
-                named_by=Passage(artifact=item.ref, part=item.part, text=item.passage[:300]),
-            )
-    return tuple(found.values())
+        if item.kind == "hub.base_model":
+            named.setdefault(item.ref, []).append(item)
+    seeds = [artifact for artifact in project.artifacts if artifact.origin is Origin.SEED]
+    known = {_key(artifact.ref) for artifact in seeds}
+    models = [
+        artifact.ref
+        for artifact in seeds
+        if artifact.ref.kind is ArtifactKind.HF_MODEL and artifact.role in (Role.RL_WEIGHTS, Role.LLM_WEIGHTS)
+    ]
+    found: list[Artifact] = []
+    # Grows while it is gone through: a base that is found may name its own.
+    for model in models:
+        for item in named.get(model, ()):
+            for name in item.value["ids"]:
+                ref = _valid(ArtifactKind.HF_MODEL, name)
+                if ref is None or _key(ref) in known or len(found) >= LINEAGE_DEPTH:
+                    continue
+                known.add(_key(ref))
+                models.append(ref)
+                passage = Passage(artifact=item.ref, part=item.part, text=item.passage[:300])
+                found.append(
+                    Artifact(ref=ref, role=Role.LLM_WEIGHTS, origin=Origin.LINEAGE, named_by=passage)
+                )
+    return tuple(found)
 
 
 def _targets(item: Evidence) -> Iterator[ArtifactRef]:
@@ -143,7 +147,8 @@ def _valid(kind: ArtifactKind, identifier: str) -> ArtifactRef | None:
 
 
 def _key(ref: ArtifactRef) -> tuple[str, str]:
-    return (ref.kind.value, ref.id.lower().rstrip("/"))
+    kind, identifier = same_thing(ref)
+    return (kind.value, identifier.lower().rstrip("/"))
 
 
 def _is_wanted(ref: ArtifactRef) -> bool:

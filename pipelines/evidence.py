@@ -189,7 +189,7 @@ class EvidenceSet:
         for ref in refs:
             main = [r for r in self.readings_of([ref]) if r.part == MAIN_PART[ref.kind]]
             state = _STATE_WORDS[main[0].status] if main else "not visited yet"
-            if main and main[0].stale:
+            if main and main[0].stale and main[0].is_readable:
                 state = "read earlier, tonight " + state
             told.append(f"{ref}{' (' + what + ')' if what else ''}: {state}")
         return tuple(told)

@@ -41,7 +41,8 @@ How to read the tables:
 - A **check** is a statement about a project. Its answer is *yes* with the evidence, *no* with the places that were
   searched, *cannot tell* where a place that had to be read could not be, or *not applicable*.
 - The **table** is read from the top: the first row that holds gives the class. A row that needs a *no* does not hold
-  where the answer is *cannot tell*: what could not be read is not absent. Where no row holds, no class is proposed.
+  where the answer is *cannot tell*: what could not be read is not absent. Where no row holds, no class is proposed;
+  nor where a row above might hold and give another class, were it known what could not be read.
 - **Confidence** is how often a proposal by this row is expected to agree with the curators, from 0 to 1. It is
   multiplied by {discount:g} where evidence is stale, that is, where it could not be read again at the last visit.
 - A raised **version** marks a change of what the rule says.

@@ -150,6 +150,8 @@ class Faults:
 def reset(scope: Scope) -> None:
     """Break the connection so that the client's system reports a reset."""
     transport = scope[TRANSPORT]
+    if transport.is_closing():
+        return
     linger = struct.pack("ii", 1, 0)
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()

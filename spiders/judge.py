@@ -47,6 +47,8 @@ LOGIN_WORD = re.compile(
                      | authenticate | authentication | authorize | authorise ) (?![a-z])""",
     re.VERBOSE,
 )
+# What a page is called that is nothing but a login form.
+LOGIN_TITLE = re.compile(r"\b (?: log | sign ) [ -]? (?: in | on ) \b", re.VERBOSE | re.IGNORECASE)
 WALL_PHRASE = re.compile(
     r"""verif(?:y|ying) \s (?:that \s)? you \s are \s (?:a \s)? (?:not \s a \s (?:ro)?bot | human)
       | (?:are | if) \s you(?:'re|\s are)? \s (?:not \s)? (?:a \s (?:ro)?bot | human)
@@ -174,6 +176,8 @@ def _judge_page(answer: Answer) -> Judgement:
     seen = look_at(decode_roughly(answer.body, kind))
     if len(seen.text) <= WALL_TEXT_LIMIT and WALL_PHRASE.search(seen.title + "\n" + seen.text):
         return Judgement(status=VisitStatus.DENIED, reason="a bot wall answers instead of the page")
+    if seen.asks_password and len(seen.text) <= WALL_TEXT_LIMIT and LOGIN_TITLE.search(seen.title):
+        return Judgement(status=VisitStatus.DENIED, reason="a login form answers instead of the page")
     if seen.scripts and len(seen.without_noscript) < SCRIPTED_TEXT_LIMIT:
         return Judgement(status=VisitStatus.FAILED, reason="shows nothing without JavaScript")
     return Judgement(status=VisitStatus.OK)
@@ -211,6 +215,7 @@ class Seen:
     text: str
     without_noscript: str
     scripts: int
+    asks_password: bool = False
 
 
 TAG_NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9-]*")
@@ -226,7 +231,7 @@ def look_at(html: str) -> Seen:
     lower = html.lower() if html.isascii() else _ascii_lower(html)
     title, scripts, shown_length, position = "", 0, 0, 0
     pieces: list[tuple[bool, str]] = []
-    noscript = False
+    noscript = asks_password = False
     for _ in range(TAG_LIMIT):
         if position >= len(html) or shown_length >= TEXT_LIMIT:
             break
@@ -247,6 +252,7 @@ def look_at(html: str) -> Seen:
         name = match[0]
         position = _after(lower, ">", match.end())
         scripts += name == "script"
+        asks_password |= name == "input" and "password" in lower[match.end() : position]
         if name in ("noscript", "/noscript"):
             noscript = name == "noscript"
         elif name in RAW_ELEMENTS:
@@ -260,6 +266,7 @@ def look_at(html: str) -> Seen:
         text=" ".join(text for _, text in pieces)[:TEXT_LIMIT],
         without_noscript=" ".join(text for inside, text in pieces if not inside)[:TEXT_LIMIT],
         scripts=scripts,
+        asks_password=asks_password,
     )
 
 

@@ -15,6 +15,7 @@ from crawler.nightly import RunKind, require_projects, run
 from crawler.report import format_report
 from crawler.settings import Settings, load_settings
 from crawler.terminal import json_text, line
+from pipelines.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ def crawl_command(
 
     Example: openness crawl dolly bloomz
     """
+    if slugs and resume:
+        raise UsageError("--resume goes on with the whole run that was cut off: name no projects")
     _run(ctx, "crawl", slugs, as_json, full=full, resume=resume)
 
 

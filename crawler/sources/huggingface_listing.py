@@ -45,13 +45,22 @@ class HuggingFaceListing:
     """Lists models; safe to share between threads."""
 
     def __init__(
-        self, *, endpoint: str, token: str | None, user_agent: str, clock: Callable[[], datetime]
+        self,
+        *,
+        endpoint: str,
+        token: str | None,
+        user_agent: str,
+        clock: Callable[[], datetime],
+        rules: TransportRules | None = None,
     ) -> None:
         token = token or None
-        rules = TransportRules(user_agent=user_agent, secrets=(token,) if token else ())
-        self._client = HubClient(
-            endpoint=endpoint, token=token, rules=replace(rules, max_bytes=MAX_BYTES), clock=clock
+        rules = replace(
+            rules or TransportRules(user_agent=user_agent),
+            user_agent=user_agent,
+            max_bytes=MAX_BYTES,
+            secrets=(token,) if token else (),
         )
+        self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock)
 
     @property
     def usage(self) -> Usage:

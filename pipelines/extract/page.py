@@ -17,6 +17,7 @@ PROCEEDINGS = re.compile(
     re.IGNORECASE,
 )
 TITLE = re.compile(r"^#\s+(\S[^\n]*)$", re.MULTILINE)
+LONGEST_TITLE = 1000
 SITE_NAME = re.compile(r"\s+[-|–—·]\s+(?:ACL Anthology|OpenReview|NeurIPS[^-|]*|PMLR)\s*$", re.IGNORECASE)
 
 
@@ -24,7 +25,7 @@ def extract(source: Source) -> Iterator[Evidence]:
     """`page.title` or `paper.title`, then what `prose` finds."""
     is_paper = bool(PROCEEDINGS.search(source.snapshot.url) or PROCEEDINGS.search(source.snapshot.ref.id))
     for index, match in enumerate(TITLE.finditer(source.text)):
-        title = SITE_NAME.sub("", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", match[1])).strip()
+        title = SITE_NAME.sub("", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", match[1][:LONGEST_TITLE])).strip()
         if is_paper and index < 3:
             yield source.quote(
                 "paper.title", match.start(1), match.end(1), title=title[:300], url=source.snapshot.url

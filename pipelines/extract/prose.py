@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from pipelines.extract.base import Source
 from pipelines.extract.corpora import find_corpora
@@ -24,13 +25,16 @@ from pipelines.model import ArtifactKind, Evidence
 
 EACH_STATEMENT = 8
 """Sentences kept that state the same thing in one document."""
+SECTIONS = 400
 LINKS = 250
 CORPORA = 40
 
-LIST_ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+\S", re.MULTILINE)
-TABLE_ROW = re.compile(r"^\s*\|.*\|.*$|^[^|\n]+\|[^|\n]+\|.*$", re.MULTILINE)
+# Blanks at the beginning of a line are those of this line: over all the empty lines that follow, the time
+# would grow with their square.
+LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]+\S", re.MULTILINE)
+TABLE_ROW = re.compile(r"^[ \t]*\|.*\|.*$|^[^|\n]+\|[^|\n]+\|.*$", re.MULTILINE)
 LABELLED_LINE = re.compile(
-    r"^\s*(?:[-*+]\s+)?\*\*([^*\n]{3,60}?)[:.]?\*\*[:.]?[ \t]+(\S[^\n]{2,}(?:\n(?![\s*#>|+-])[^\n]+)*)",
+    r"^[ \t]*(?:[-*+][ \t]+)?\*\*([^*\n]{3,60}?)[:.]?\*\*[:.]?[ \t]+(\S[^\n]{2,}(?:\n(?![\s*#>|+-])[^\n]+)*)",
     re.MULTILINE,
 )
 """A line such as "- **Training data:** ten billion words": a section of one line."""
@@ -40,7 +44,7 @@ TUNING = re.compile(
     r"fine-?\s?tun|instruct|\bsft\b|rlhf|\bdpo\b|preference|align(?:ed|ment)|微调|指令", re.IGNORECASE
 )
 ABOUT_TRAINING = re.compile(
-    r"\btrain(?:ed|ing|s)?\b|fine-?\s?tun|\d\s*[TB]?\s*tokens\b|训练|语料|微调", re.IGNORECASE
+    r"\b(?:pre-?)?train(?:ed|ing|s)?\b|fine-?\s?tun|\d\s*[TB]?\s*tokens\b|训练|语料|微调", re.IGNORECASE
 )
 MEASURED_OR_COMPARED = re.compile(
     r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
@@ -110,10 +114,9 @@ def _front_matter(source: Source, document: Document) -> Iterator[Evidence]:
 
 def _sections(source: Source, document: Document) -> Iterator[Evidence]:
     blocks = [(block.start, block.end) for block in document.code_blocks]
-    for section in document.sections:
+    telling = (section for section in document.sections if topics_of(section.title))
+    for section in islice(telling, SECTIONS):
         topics = topics_of(section.title)
-        if not topics:
-            continue
         body = _without(source.text, section.body_start, section.end, blocks)
         words = count_words(body)
         items = len(LIST_ITEM.findall(body)) + len(TABLE_ROW.findall(body))
@@ -129,7 +132,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                 template=words < 40 and bool(TEMPLATE.search(body)),
                 code=any(section.body_start <= start < section.end for start, _ in blocks),
             )
-    for match in LABELLED_LINE.finditer(source.text):
+    for match in islice(LABELLED_LINE.finditer(source.text), SECTIONS):
         for topic in topics_of(match[1]):
             if topic is not Topic.LICENCE:
                 yield source.quote(

@@ -61,7 +61,7 @@ HEADINGS: dict[Topic, re.Pattern[str]] = {
 }
 
 TEMPLATE = re.compile(
-    r"""\[?\s*more\ information\ needed\s*\]?|\[needs?\ more\ information\]|\bTODO\b|\bTBD\b|\{\{\s*\w+|<!--\s*provide
+    r"""more\ information\ needed|\[needs?\ more\ information\]|\bTODO\b|\bTBD\b|\{\{\s*\w+|<!--\s*provide
         |this\ modelcard\ aims\ to\ be\ a\ base\ template|to\ be\ (?:added|completed|filled)|待补充""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -69,7 +69,9 @@ TEMPLATE = re.compile(
 
 _CJK = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_MARKUP = re.compile(r"https?://\S+|<[^>\n]{1,300}>|!\[[^\]\n]*\]\([^)\n]*\)|\]\([^)\n]*\)|[`*_#|>\[\]]")
+_MARKUP = re.compile(
+    r"https?://\S+|<[^>\n]{1,300}>|!\[[^\]\n]{0,300}\]\([^)\n]{0,1000}\)|\]\([^)\n]{0,1000}\)|[`*_#|>\[\]]"
+)
 
 
 @lru_cache(maxsize=4096)

@@ -48,7 +48,8 @@ def documents_an_api(evidence: EvidenceSet) -> Finding:
     found = views.sections(evidence, views.seeded(evidence, _documents(evidence)), "api", words=15) + told
     if found:
         return yes(found, f"“{clip(found[0].passage, 80)}”")
-    unread = views.unread_documents(evidence, views.main_places(evidence))
+    pages = tuple(ref for ref in views.homepages(evidence) if ref not in views.main_places(evidence))
+    unread = views.unread_documents(evidence, views.main_places(evidence) + pages)
     return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "API documentation"))
 
 
@@ -59,7 +60,8 @@ def demands_sign_up(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, f"“{clip(found[0].passage, 80)}”")
-    return no(evidence.places(_documents(evidence), "sign-up or price"))
+    unread = views.unread_documents(evidence, views.main_places(evidence))
+    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "sign-up or price"))
 
 
 def has_demo(evidence: EvidenceSet) -> Finding:
@@ -72,7 +74,8 @@ def has_demo(evidence: EvidenceSet) -> Finding:
     ) + views.statements(evidence, documents, "demo_offer")
     if found:
         return yes(found, f"demo: {clip(found[0].passage, 80)}")
-    return no(evidence.places(documents, "demo"))
+    unread = views.unread_documents(evidence, documents)
+    return cannot_tell(unread) if unread else no(evidence.places(documents, "demo"))
 
 
 def hub_inference_is_off(evidence: EvidenceSet) -> Finding:
@@ -80,7 +83,9 @@ def hub_inference_is_off(evidence: EvidenceSet) -> Finding:
     found = evidence.of("hub.inference", views.tuned_models(evidence), enabled=False)
     if found:
         return yes(found, "the Hub's inference is switched off")
-    return no(evidence.places(views.tuned_models(evidence), "inference flag"))
+    models = views.tuned_models(evidence)
+    unread = evidence.unread(models, "info")
+    return cannot_tell(unread) if unread else no(evidence.places(models, "inference flag"))
 
 
 def hub_can_run_it(evidence: EvidenceSet) -> Finding:
@@ -100,7 +105,8 @@ def is_gated_on_the_hub(evidence: EvidenceSet) -> Finding:
     found = evidence.of("hub.gated", models, gated=("manual", "auto"))
     if found:
         return yes(found, f"{found[0].ref.id} asks for a sign-up")
-    return no(evidence.places(models, "gate"))
+    unread = evidence.unread(models, "info")
+    return cannot_tell(unread) if unread else no(evidence.places(models, "gate"))
 
 
 def project_is_read(evidence: EvidenceSet) -> Finding:

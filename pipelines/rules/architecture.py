@@ -84,7 +84,9 @@ def releases_the_recipe(evidence: EvidenceSet) -> Finding:
     if views.is_framework(evidence):
         return no((), "a framework trains many models")
     verdict = apply(opencode.RULE, evidence)
-    if verdict.row is not None and verdict.row.rating is Rating.OPEN:
+    if verdict.row is None:
+        return cannot_tell(note="whether the training code is released could not be told")
+    if verdict.row.rating is Rating.OPEN:
         return yes(item for finding in verdict.relevant for item in finding.evidence[:1])
     return no([place for finding in verdict.relevant for place in finding.searched] or ["code repositories"])
 

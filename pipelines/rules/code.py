@@ -93,7 +93,8 @@ def has_docs(evidence: EvidenceSet) -> Finding:
             found,
             f"further documentation: {found[0].value.get('id') or ', '.join(found[0].value['paths'][:3])}",
         )
-    return no(evidence.places(repositories, "docs folder or site"))
+    unread = views.unread_documents(evidence, repositories)
+    return cannot_tell(unread) if unread else no(evidence.places(repositories, "docs folder or site"))
 
 
 def has_examples(evidence: EvidenceSet) -> Finding:
@@ -102,7 +103,8 @@ def has_examples(evidence: EvidenceSet) -> Finding:
     found = views.files(evidence, repositories, "example", "notebook", "test")
     if views.count_files(found) >= 2:
         return yes(found, f"examples: {', '.join(found[0].value['paths'][:2])}")
-    return no(evidence.places(repositories, "examples"))
+    unread = evidence.unread(repositories, "tree")
+    return cannot_tell(unread) if unread else no(evidence.places(repositories, "examples"))
 
 
 RULE = Rule(

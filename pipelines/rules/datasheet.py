@@ -15,7 +15,7 @@ list of names is not a datasheet; an empty card.
 from __future__ import annotations
 
 from pipelines.evidence import EvidenceSet
-from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Rating, Role
+from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Outcome, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 
@@ -61,7 +61,10 @@ def documents_pretraining_data(evidence: EvidenceSet) -> Finding:
     found = evidence.of("lineage.fact", views.lineage_entries(evidence), about="datasheet", rating="open")
     if found:
         return yes(found, clip(found[0].passage.partition(" = ")[2], 160))
-    return _finding(evidence, Role.LLM_DATA, "pretraining data")
+    told = _finding(evidence, Role.LLM_DATA, "pretraining data")
+    unread = views.unread_documents(evidence, views.base_models(evidence) + views.lineage_entries(evidence))
+    # The base's documents are what names the data.
+    return cannot_tell(unread) if unread and told.outcome is Outcome.NO else told
 
 
 def has_datasheet_file(evidence: EvidenceSet) -> Finding:

@@ -2,7 +2,9 @@
 
 A check asks one question of the evidence of a project and answers with a Finding: yes with the
 evidence, no with the places searched in vain, or cannot_tell. It never looks for anything
-itself. The first row of the table whose conditions hold gives class, confidence and reason.
+itself. The first row of the table whose conditions hold gives class, confidence and reason, unless a
+row before it would hold and give another class if what could not be read were known: then nothing
+can be told.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class Row:
     """One line of a rule's table.
 
     Holds when every check of `yes` answered yes, every one of `no` answered no, at least one of
-    `any_yes` (if given) answered yes, and none of `unless` answered yes. An answer of cannot_tell
-    never fulfils `no`: what could not be read is not absent.
+    `any_yes` (if given) answered yes, and none of `unless` answered yes or cannot_tell. An answer of
+    cannot_tell never fulfils anything: what could not be read is neither there nor absent.
     """
 
     rating: Rating
@@ -65,11 +67,24 @@ class Row:
 
     def holds(self, outcomes: dict[str, Outcome]) -> bool:
         """Do the findings fulfil this row?"""
+        return self._is_fulfilled(outcomes, unknown=False)
+
+    def may_hold(self, outcomes: dict[str, Outcome]) -> bool:
+        """Could the findings fulfil this row, were it known what cannot be told?"""
+        return self._is_fulfilled(outcomes, unknown=True)
+
+    def _is_fulfilled(self, outcomes: dict[str, Outcome], *, unknown: bool) -> bool:
+        """`unknown` is what an answer of cannot_tell counts for."""
+
+        def says(check: Check, *answers: Outcome) -> bool:
+            outcome = outcomes[name_of(check)]
+            return unknown if outcome is Outcome.CANNOT_TELL else outcome in answers
+
         return (
-            all(outcomes[name_of(check)] is Outcome.YES for check in self.yes)
-            and all(outcomes[name_of(check)] is Outcome.NO for check in self.no)
-            and (not self.any_yes or any(outcomes[name_of(check)] is Outcome.YES for check in self.any_yes))
-            and not any(outcomes[name_of(check)] is Outcome.YES for check in self.unless)
+            all(says(check, Outcome.YES) for check in self.yes)
+            and all(says(check, Outcome.NO) for check in self.no)
+            and (not self.any_yes or any(says(check, Outcome.YES) for check in self.any_yes))
+            and all(says(check, Outcome.NO, Outcome.NOT_APPLICABLE) for check in self.unless)
         )
 
     @property
@@ -127,8 +142,17 @@ def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     """Run every check of a rule once and look up its table."""
     findings = tuple(replace(check(evidence), check=name_of(check)) for check in rule.checks)
     outcomes = {finding.check: finding.outcome for finding in findings}
-    row = next((row for row in rule.table if row.holds(outcomes)), None)
-    return Verdict(rule=rule, findings=findings, row=row)
+    return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.table, outcomes))
+
+
+def _decisive_row(table: Iterable[Row], outcomes: dict[str, Outcome]) -> Row | None:
+    possible: set[Rating] = set()
+    for row in table:
+        if row.holds(outcomes):
+            return row if possible <= {row.rating} else None
+        if row.may_hold(outcomes):
+            possible.add(row.rating)
+    return None
 
 
 def clip(text: str, length: int = 120) -> str:

@@ -68,6 +68,13 @@ def _unread_terms(evidence: EvidenceSet, refs: tuple[ArtifactRef, ...]) -> tuple
     return documents + files
 
 
+def _unrestricted(evidence: EvidenceSet, refs: tuple[ArtifactRef, ...], what: str) -> Finding:
+    """No restriction was found; of what names no licence, because it could not be read?"""
+    silent = tuple(ref for ref in refs if not any(evidence.of(name, [ref]) for name in LICENCE_KINDS))
+    unread = _unread_terms(evidence, silent)
+    return cannot_tell(unread) if unread else no(evidence.places(refs, what))
+
+
 def _named(found: tuple[Evidence, ...]) -> str:
     return ", ".join(dict.fromkeys(f"{item.value['licence']} ({item.ref.id})" for item in found[:4]))
 
@@ -106,7 +113,8 @@ def _restricted(evidence: EvidenceSet, kinds: frozenset[str]) -> Finding:
     found = _weight_terms(evidence, kinds)
     if found:
         return yes(found, f"restricted: {_named(found)}")
-    return no(evidence.places(views.tuned_models(evidence) + views.base_models(evidence), "restrictions"))
+    models = views.tuned_models(evidence) + views.base_models(evidence)
+    return _unrestricted(evidence, models, "restrictions")
 
 
 def base_is_known_restricted(evidence: EvidenceSet) -> Finding:
@@ -116,6 +124,9 @@ def base_is_known_restricted(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, clip(found[0].passage.partition(" = ")[2], 160))
+    unread = evidence.unread(views.lineage_entries(evidence))
+    if unread:
+        return cannot_tell(unread)
     return no(evidence.places(views.lineage_entries(evidence), "what is known of the base"))
 
 
@@ -130,7 +141,7 @@ def data_is_restricted(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, f"data: {_named(found)}")
-    return no(evidence.places(sets, "licence of the data"))
+    return _unrestricted(evidence, sets, "licence of the data")
 
 
 def code_is_bespoke(evidence: EvidenceSet) -> Finding:
@@ -140,7 +151,7 @@ def code_is_bespoke(evidence: EvidenceSet) -> Finding:
     texts = tuple(item for item in found if item.kind != "licence.mention")
     if texts:
         return yes(texts, f"repository: {_named(texts)}")
-    return no(evidence.places(repositories, "licence of the repository"))
+    return _unrestricted(evidence, repositories, "licence of the repository")
 
 
 def tag_is_missing(evidence: EvidenceSet) -> Finding:

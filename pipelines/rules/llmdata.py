@@ -65,6 +65,12 @@ def _facts(evidence: EvidenceSet, *ratings: str) -> tuple[Evidence, ...]:
     return evidence.of("lineage.fact", views.lineage_entries(evidence), about="data", rating=ratings)
 
 
+def _silent(evidence: EvidenceSet, documents: tuple[ArtifactRef, ...], what: str) -> Finding:
+    """Nothing was found: because the documents say nothing, or because they could not be read."""
+    unread = views.unread_documents(evidence, documents)
+    return cannot_tell(unread) if unread else no(evidence.places(documents, what))
+
+
 def has_released_dataset(evidence: EvidenceSet) -> Finding:
     """Is there a dataset repository of the base's pretraining data that anyone can read?"""
     found = _open_sets(evidence)
@@ -84,7 +90,8 @@ def releases_only_part(evidence: EvidenceSet) -> Finding:
     told = views.statements(evidence, sets, "part_only")
     if gated or told:
         return yes(gated + told, clip((gated + told)[0].passage))
-    return no(evidence.places(sets, "extract or gate"))
+    unread = evidence.unread(sets, "card")
+    return cannot_tell(unread) if unread else no(evidence.places(sets, "extract or gate"))
 
 
 def names_public_corpora(evidence: EvidenceSet) -> Finding:
@@ -92,8 +99,7 @@ def names_public_corpora(evidence: EvidenceSet) -> Finding:
     found = _corpora(evidence, "open")
     if found:
         return yes(found, "named: " + ", ".join(sorted({str(item.value["corpus"]) for item in found})))
-    unread = views.unread_documents(evidence, _base_documents(evidence))
-    return cannot_tell(unread) if unread else no(evidence.places(_base_documents(evidence), "named corpora"))
+    return _silent(evidence, _documents_with_code(evidence), "named corpora")
 
 
 def names_restricted_corpora(evidence: EvidenceSet) -> Finding:
@@ -101,7 +107,7 @@ def names_restricted_corpora(evidence: EvidenceSet) -> Finding:
     found = _corpora(evidence, "partial", "closed")
     if found:
         return yes(found, "named: " + ", ".join(sorted({str(item.value["corpus"]) for item in found})))
-    return no(evidence.places(_base_documents(evidence), "named corpora"))
+    return _silent(evidence, _documents_with_code(evidence), "named corpora")
 
 
 def describes_data_vaguely(evidence: EvidenceSet) -> Finding:
@@ -111,7 +117,7 @@ def describes_data_vaguely(evidence: EvidenceSet) -> Finding:
     ) + views.statements(evidence, _base_documents(evidence), "withheld", about="data")
     if found:
         return yes(found, f"“{clip(found[0].passage)}”")
-    return no(evidence.places(_base_documents(evidence), "statements on data"))
+    return _silent(evidence, _base_documents(evidence), "statements on data")
 
 
 def describes_data_at_length(evidence: EvidenceSet) -> Finding:
@@ -121,7 +127,7 @@ def describes_data_at_length(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, f"described: {clip(found[0].value['title'], 60)}")
-    return no(evidence.places(_base_documents(evidence), "description of the data"))
+    return _silent(evidence, _base_documents(evidence), "description of the data")
 
 
 def base_is_known_open(evidence: EvidenceSet) -> Finding:

@@ -39,7 +39,8 @@ def has_gated_base(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, f"{found[0].ref.id} asks for access ({clip(found[0].passage)})")
-    return no(evidence.places(bases, "gate"))
+    unread = evidence.unread(bases, "info")
+    return cannot_tell(unread) if unread else no(evidence.places(bases, "gate"))
 
 
 def base_is_known_open(evidence: EvidenceSet) -> Finding:
@@ -61,6 +62,9 @@ def _known(evidence: EvidenceSet, rating: str) -> Finding:
     found = evidence.of("lineage.fact", views.lineage_entries(evidence), about="weights", rating=rating)
     if found:
         return yes(found, clip(found[0].passage.partition(" = ")[2], 200))
+    unread = evidence.unread(views.lineage_entries(evidence))
+    if unread:
+        return cannot_tell(unread)
     return no(evidence.places(views.lineage_entries(evidence), "what is known of the base"))
 
 

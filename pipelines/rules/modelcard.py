@@ -41,6 +41,21 @@ def _card_sections(evidence: EvidenceSet, words: int) -> tuple[Evidence, ...]:
     return tuple(item for item in found if item.part == "card") + in_code
 
 
+def _unread_cards(evidence: EvidenceSet) -> tuple[Reading, ...]:
+    """Attempts at the model's cards that told nothing, wherever they are kept."""
+    models = views.tuned_models(evidence)
+    unread = evidence.unread(models, "card") or views.unread_documents(
+        evidence, models or views.main_places(evidence)
+    )
+    return unread + _unread_cards_in_code(evidence)
+
+
+def _silent(evidence: EvidenceSet, what: str) -> Finding:
+    """Nothing was found in the cards: because they say nothing, or because they could not be read."""
+    unread = _unread_cards(evidence)
+    return cannot_tell(unread) if unread else no(evidence.places(views.tuned_models(evidence), what))
+
+
 def _unread_cards_in_code(evidence: EvidenceSet) -> tuple[Reading, ...]:
     """Attempts at the repositories' own model cards, or at the trees that would list one, that told nothing."""
     return tuple(
@@ -72,8 +87,7 @@ def _covers(evidence: EvidenceSet, at_least: int) -> Finding:
     if best and len(best[2]) >= at_least:
         return yes(best[1], f"the card of {best[0].id} speaks of {', '.join(best[2])}")
     places = models or views.main_places(evidence)
-    unread = evidence.unread(models, "card") or views.unread_documents(evidence, places)
-    unread += _unread_cards_in_code(evidence)
+    unread = _unread_cards(evidence)
     if unread or not places:
         return cannot_tell(unread, note="the card could not be read")
     told = f"only {', '.join(best[2])}" if best and best[2] else "none of the five topics"
@@ -95,7 +109,7 @@ def describes_data_at_length(evidence: EvidenceSet) -> Finding:
     found = tuple(item for item in _card_sections(evidence, 100) if item.value["topic"] in GROUPS["data"])
     if found:
         return yes(found)
-    return no(evidence.places(views.tuned_models(evidence), "description of the data"))
+    return _silent(evidence, "description of the data")
 
 
 def speaks_of_use_or_limits(evidence: EvidenceSet) -> Finding:
@@ -107,7 +121,7 @@ def speaks_of_use_or_limits(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found)
-    return no(evidence.places(views.tuned_models(evidence), "use and limitations"))
+    return _silent(evidence, "use and limitations")
 
 
 def speaks_of_making(evidence: EvidenceSet) -> Finding:
@@ -119,7 +133,7 @@ def speaks_of_making(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found)
-    return no(evidence.places(views.tuned_models(evidence), "data and training"))
+    return _silent(evidence, "data and training")
 
 
 RULE = Rule(

@@ -74,6 +74,9 @@ def documents_training(evidence: EvidenceSet) -> Finding:
     )
     if found:
         return yes(found, f"training instructions: {clip(found[0].value['title'], 60)}")
+    unread = views.unread_documents(evidence, repositories)
+    if unread:
+        return cannot_tell(unread)
     return no(evidence.places(repositories, "training instructions"))
 
 
@@ -92,6 +95,9 @@ def belongs_to_the_model(evidence: EvidenceSet) -> Finding:
     naming = [ref for ref in repositories if views.speaks_of_model(evidence, ref)]
     if naming or views.is_framework(evidence):
         return yes(views.files(evidence, naming, "code")[:2])
+    unread = views.unread_documents(evidence, repositories)
+    if unread:
+        return cannot_tell(unread)
     return no(evidence.places(repositories, "name of the model"), "the repositories do not name the model")
 
 
@@ -101,7 +107,12 @@ def only_tunes(evidence: EvidenceSet) -> Finding:
     tuning = views.files(evidence, repositories, "tuning")
     training = views.files(evidence, repositories, "training", "pretraining")
     for_training = [ref for ref in repositories if TRAINING_REPOSITORY.search(ref.id)]
-    if tuning and not training and not for_training and views.same_maker(evidence):
+    if training or for_training or not views.same_maker(evidence):
+        return no(evidence.places(repositories, "file tree"))
+    unread = evidence.unread(repositories, "tree")
+    if unread:
+        return cannot_tell(unread)
+    if tuning:
         return yes(tuning, "the code tunes the released base and does not train it")
     return no(evidence.places(repositories, "file tree"))
 

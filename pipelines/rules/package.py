@@ -69,7 +69,12 @@ def is_made_for_users(evidence: EvidenceSet) -> Finding:
         return yes(packaging, f"installable from the repository: {packaging[0].value['paths'][0]}")
     if images:
         return yes(images, f"container image: “{clip(images[0].passage, 80)}”")
-    return no(evidence.places(repositories, "installable package or container image"))
+    unread = views.unread_documents(evidence, repositories)
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(repositories, "installable package or container image"))
+    )
 
 
 RULE = Rule(

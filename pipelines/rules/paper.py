@@ -40,7 +40,13 @@ def has_reviewed_base_paper_of_the_makers(evidence: EvidenceSet) -> Finding:
     found = papers.reviews_of(evidence, base)
     if found:
         return yes(found, f"{clip(found[0].passage)}")
-    return no(evidence.places(papers.candidates(evidence), "signs of peer review"))
+    unread = evidence.unread(papers.candidates(evidence))
+    unread += views.unread_documents(evidence, views.base_models(evidence))
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(papers.candidates(evidence), "signs of peer review"))
+    )
 
 
 RULE = Rule(

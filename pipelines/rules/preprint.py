@@ -15,7 +15,7 @@ a blog post is not a preprint.
 from __future__ import annotations
 
 from pipelines.evidence import EvidenceSet
-from pipelines.model import Finding, Rating
+from pipelines.model import ArtifactKind, Finding, Rating, Role
 from pipelines.rules import llmdata, papers, views
 from pipelines.rules.engine import Row, Rule, apply, cannot_tell, clip, no, yes
 
@@ -39,6 +39,11 @@ def has_related_paper(evidence: EvidenceSet) -> Finding:
     if found:
         return yes(found, f"“{clip(str(found[0].value.get('title') or found[0].passage), 110)}”")
     unread = evidence.unread(papers.candidates(evidence) + views.lineage_entries(evidence))
+    # The documents of base and data are what links papers on them.
+    named = views.base_models(evidence) + evidence.refs(
+        Role.RL_DATA, Role.LLM_DATA, kind=ArtifactKind.HF_DATASET
+    )
+    unread += views.unread_documents(evidence, named)
     return (
         cannot_tell(unread)
         if unread
@@ -48,8 +53,12 @@ def has_related_paper(evidence: EvidenceSet) -> Finding:
 
 def data_is_undisclosed(evidence: EvidenceSet) -> Finding:
     """Is the makers' own pretraining data undisclosed, so that their report is silent on it?"""
+    if not views.same_maker(evidence):
+        return no((), "the base is by other makers")
     verdict = apply(llmdata.RULE, evidence)
-    if verdict.row is not None and verdict.row.rating is Rating.CLOSED and views.same_maker(evidence):
+    if verdict.row is None:
+        return cannot_tell(note="whether the data is disclosed could not be told")
+    if verdict.row.rating is Rating.CLOSED:
         return yes([item for finding in verdict.relevant for item in finding.evidence], "silent on the data")
     return no(evidence.places(views.base_models(evidence), "data of the base"))
 

@@ -15,7 +15,7 @@ is not released; pretraining corpora are another dimension.
 
 from __future__ import annotations
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, Reading
 from pipelines.extract.corpora import is_pretraining_corpus
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
@@ -48,6 +48,11 @@ def _named(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     )
 
 
+def _unread(evidence: EvidenceSet) -> tuple[Reading, ...]:
+    """Attempts at the project's own models and repositories that told nothing."""
+    return views.unread_documents(evidence, views.main_places(evidence))
+
+
 def has_released_dataset(evidence: EvidenceSet) -> Finding:
     """Is there a dataset repository of the tuning data that anyone can read?"""
     sets = _datasets(evidence)
@@ -74,7 +79,7 @@ def names_datasets(evidence: EvidenceSet) -> Finding:
     found = _named(evidence)
     if found:
         return yes(found, f"named: {clip(found[0].passage)}")
-    unread = views.unread_documents(evidence, views.main_places(evidence))
+    unread = _unread(evidence) + views.unread_documents(evidence, views.homepages(evidence))
     return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "named datasets"))
 
 
@@ -89,7 +94,8 @@ def names_restricted_data(evidence: EvidenceSet) -> Finding:
     found = restricted + gated
     if found:
         return yes(found, f"not released in full: {clip(found[0].passage)}")
-    return no(evidence.places(_documents(evidence), "restricted data"))
+    unread = _unread(evidence) + evidence.unread(_datasets(evidence), "info")
+    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "restricted data"))
 
 
 def names_vanished_data(evidence: EvidenceSet) -> Finding:
@@ -111,7 +117,8 @@ def withholds_data(evidence: EvidenceSet) -> Finding:
     found = tuple(item for item in told if not views.names_base(evidence, item))
     if found:
         return yes(found, f"“{clip(found[0].passage)}”")
-    return no(evidence.places(documents, "statements on tuning data"))
+    unread = _unread(evidence)
+    return cannot_tell(unread) if unread else no(evidence.places(documents, "statements on tuning data"))
 
 
 def ships_a_tuned_model(evidence: EvidenceSet) -> Finding:

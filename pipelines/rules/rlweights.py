@@ -43,7 +43,8 @@ def is_gated(evidence: EvidenceSet) -> Finding:
     found = evidence.of("hub.gated", models, gated=("manual", "auto"))
     if found:
         return yes(found, f"{found[0].ref.id} asks for access ({clip(found[0].passage)})")
-    return no(evidence.places(models, "gate"))
+    unread = evidence.unread(models, "info")
+    return cannot_tell(unread) if unread else no(evidence.places(models, "gate"))
 
 
 def is_incomplete(evidence: EvidenceSet) -> Finding:
@@ -54,7 +55,8 @@ def is_incomplete(evidence: EvidenceSet) -> Finding:
     told = views.statements(evidence, models, "delta")
     if found or (told and len(told) >= 2 and not whole) or (told and _card_opens_with(told)):
         return yes(found + told, f"not whole: {clip((found + told)[0].passage)}")
-    return no(evidence.places(models, "delta or adapter"))
+    unread = evidence.unread(models, "card")
+    return cannot_tell(unread) if unread else no(evidence.places(models, "delta or adapter"))
 
 
 def _card_opens_with(told: tuple[Evidence, ...]) -> bool:

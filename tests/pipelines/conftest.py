@@ -1,4 +1,6 @@
-"""The cases of the rules (`tests/cases/<dimension>.yaml`), read into evidence sets.
+"""What the tests of rules and extractors share: reading a document, and the cases of the rules.
+
+The cases (`tests/cases/<dimension>.yaml`) are read into evidence sets.
 
 A file holds `defaults` (facts of the project) and cases by name. A case:
 
@@ -29,6 +31,7 @@ import pytest
 import yaml
 
 from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet, Reading
+from pipelines.extract import extract
 from pipelines.model import (
     MAIN_PART,
     Artifact,
@@ -42,9 +45,12 @@ from pipelines.model import (
     Quote,
     Rating,
     Role,
+    Snapshot,
     VisitStatus,
+    canonical_json,
     digest_of,
 )
+from pipelines.text import decoded_text
 
 CASES = Path(__file__).resolve().parent.parent / "cases"
 NIGHT = datetime(2024, 5, 1, 3, 0, tzinfo=UTC)
@@ -247,10 +253,41 @@ def _readings(project: Project, evidence: Iterable[Evidence], told: dict[str, st
     )
 
 
+Extracted = Callable[..., list[Evidence]]
+
+
+def extracted(
+    kind: str, part: str, body: Any, *, identifier: str = "meadowlab/sorrel", url: str = ""
+) -> list[Evidence]:
+    """The evidence of one document: a text, or something that is written as JSON."""
+    ref = ArtifactRef(kind=ArtifactKind(kind), id=identifier)
+    snapshot = Snapshot(
+        ref=ref,
+        part=part,
+        url=url or f"https://{kind}.example/{identifier}",
+        fetched_at=NIGHT,
+        sha256="0" * 64,
+        media_type="text/html" if part == "page" else "text/plain",
+        body=body.encode() if isinstance(body, str) else canonical_json(body),
+    )
+    found = extract(snapshot)
+    for item in found:
+        assert set(item.value) == documented_keys(item.kind)
+        if isinstance(item.where, Quote):
+            assert decoded_text(snapshot)[item.where.start : item.where.end] == item.where.text
+    return found
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with an argument `case` runs over all cases."""
     if "case" in metafunc.fixturenames:
         metafunc.parametrize("case", load_cases(), ids=str)
+
+
+@pytest.fixture(scope="session", name="extracted")
+def _extracted() -> Extracted:
+    """Extracts the evidence of one document."""
+    return extracted
 
 
 @pytest.fixture(scope="session", name="documented_keys")

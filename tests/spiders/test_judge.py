@@ -122,6 +122,30 @@ def test_a_redirect_to_a_login_is_told_by_its_address(final: str, login: bool) -
     assert is_login_redirect(ASKED, final) is login
 
 
+LOGIN_FORM = '<form><label>Password <input name="p" type="password"></label><button>Go</button></form>'
+
+
+def test_a_login_form_that_answers_at_once_is_denied() -> None:
+    judgement = judge(answer(f"<title>Sign in - Quillfeather</title>{LOGIN_FORM}"))
+    assert (judgement.status, judgement.reason) == (
+        VisitStatus.DENIED,
+        "a login form answers instead of the page",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"<title>Quillfeather, an open model</title><p>Weights: MIT.</p>{LOGIN_FORM}",
+        f"<title>Sign in or read on</title>{LOGIN_FORM}<p>" + "The weights are published. " * 100,
+        "<title>How to log in</title><p>Type your password into the input field.</p>",
+        "<title>Design in the open</title><input type=text placeholder=name>",
+    ],
+)
+def test_a_page_that_has_a_login_form_beside_it_is_a_page(body: str) -> None:
+    assert judge(answer(body)).status is VisitStatus.OK
+
+
 def test_a_page_about_logins_is_no_login_redirect() -> None:
     assert not is_login_redirect("https://docs.example/auth", "https://docs.example/auth/")
     assert not is_login_redirect("https://docs.example/login", "https://docs.example/login")

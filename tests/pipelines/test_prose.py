@@ -1,0 +1,227 @@
+"""What documents for people tell: sections, links, statements, installs, read by structure."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pipelines.extract.prose import CORPORA, EACH_STATEMENT, LINKS, SECTIONS
+from pipelines.model import Evidence
+
+
+def readme(extracted, text: str) -> list[Evidence]:
+    return extracted("github", "file:README.md", text)
+
+
+def values(found: list[Evidence], kind: str, **entries) -> list[dict]:
+    return [
+        dict(item.value)
+        for item in found
+        if item.kind == kind and all(item.value[key] == value for key, value in entries.items())
+    ]
+
+
+# --- sections -------------------------------------------------------------------------------------
+
+
+def test_a_section_is_weighed_by_words_and_entries(extracted) -> None:
+    text = "# Sorrel\n\n## Training\n\nWe trained it for three days.\n\n- slowly\n- carefully\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n## News\n\nNone.\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert (section["topic"], section["title"]) == ("training", "Training")
+    assert section["words"] == 10
+    assert section["items"] == 5
+    assert not section["code"]
+    assert not section["template"]
+
+
+def test_code_counts_as_code_and_not_as_words(extracted) -> None:
+    text = "## Usage\n\nRun it:\n\n```\nfrom sorrel import many, many, more, words\n```\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert section["words"] == 2
+    assert section["code"]
+
+
+def test_a_section_holds_what_stands_under_it(extracted) -> None:
+    text = "## Training\n\nFirst.\n\n### Details\n\nSecond and third.\n\n## Contact\n\nNot this one.\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert section["words"] == 5
+
+
+def test_a_form_that_nobody_filled_in_is_seen(extracted) -> None:
+    (section,) = values(readme(extracted, "## Limitations\n\n[More Information Needed]\n"), "section")
+    assert section["template"]
+    long = (
+        "## Limitations\n\nIt fails in winter. "
+        + "It knows little of trees. " * 12
+        + "More information needed on moss.\n"
+    )
+    (section,) = values(readme(extracted, long), "section")
+    assert not section["template"]
+
+
+@pytest.mark.parametrize("number", ["words"])
+@pytest.mark.parametrize(
+    ("count", "told"), [(7, 7), (41, 41), (99, 99), (104, 100), (187, 180), (1234, 1200)]
+)
+def test_big_numbers_are_rounded_to_two_digits(extracted, number: str, count: int, told: int) -> None:
+    text = "## Training\n\n" + "word " * count + "\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert section[number] == told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Training data:** forty thousand questions",
+        "- **Training data**: forty thousand questions",
+        "* **Training data.** forty thousand questions",
+    ],
+)
+def test_a_labelled_line_is_a_section_of_one_line(extracted, line: str) -> None:
+    found = values(readme(extracted, f"# Sorrel\n\n{line}\n"), "section")
+    assert {section["topic"] for section in found} == {"data", "training"}
+    assert {section["words"] for section in found} == {3}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "**Sorrel:** a model",
+        "**License:** MIT",
+        "**bold** in a sentence about data",
+        "Training data: **forty**",
+    ],
+)
+def test_a_line_with_another_label_is_no_section(extracted, line: str) -> None:
+    assert values(readme(extracted, f"# Sorrel\n\n{line}\n"), "section") == []
+
+
+# --- links ----------------------------------------------------------------------------------------
+
+
+def links(found: list[Evidence]) -> list[tuple[str, str]]:
+    return [(item.value["kind"], item.value["id"]) for item in found if item.kind == "link"]
+
+
+def test_a_link_is_told_once_with_its_topic_and_passage(extracted) -> None:
+    text = "## Training data\n\nWe use [plums](https://huggingface.co/datasets/orchard/plums).\nAgain: https://huggingface.co/datasets/orchard/Plums\n"
+    (item,) = (item for item in readme(extracted, text) if item.kind == "link")
+    assert (item.value["kind"], item.value["id"], item.value["topic"]) == (
+        "hf_dataset",
+        "orchard/plums",
+        "data",
+    )
+    assert item.value["own"]
+    assert item.where.text.startswith("We use [plums]")
+
+
+def test_images_badges_mail_and_the_document_itself_are_no_links(extracted) -> None:
+    text = (
+        "![x](https://sorrel.example/x.png) [![b](https://img.shields.io/badge/a-b)](#top) <a@b.example> [top](#top)\n"
+        "[here](https://github.com/meadowlab/sorrel) [file](docs/guide.md)\n"
+    )
+    assert links(readme(extracted, text)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See arXiv:2401.00001v2.",
+        "https://arxiv.org/pdf/2401.00001",
+        "https://huggingface.co/papers/2401.00001",
+        "@misc{x, eprint={2401.00001}}",
+    ],
+)
+def test_papers_are_found_by_number(extracted, text: str) -> None:
+    assert links(readme(extracted, text)) == [("arxiv", "2401.00001")]
+
+
+def test_a_number_alone_is_no_paper(extracted) -> None:
+    assert links(readme(extracted, "Version 2401.00001 of 1234.5678.")) == []
+
+
+def test_an_entry_to_cite_is_told_from_a_link_in_passing(extracted) -> None:
+    cite = "## Citation\n\n```bibtex\n@article{sorrel,\n  title={Sorrel},\n  eprint={2401.00001}\n}\n```\n"
+    passing = "## Training\n\nWe use a method (arXiv:2201.00007).\n"
+    found = {
+        item.value["id"]: item.value for item in readme(extracted, passing + cite) if item.kind == "link"
+    }
+    assert (found["2401.00001"]["bibtex"], found["2401.00001"]["topic"]) == (True, "citation")
+    assert (found["2201.00007"]["bibtex"], found["2201.00007"]["topic"]) == (False, "training")
+
+
+# --- statements, licences, installs ---------------------------------------------------------------
+
+
+def test_a_sentence_is_quoted_whole(extracted) -> None:
+    found = readme(extracted, "It is new. The *training data* will not be\nreleased. It is green.\n")
+    (item,) = (item for item in found if item.kind == "statement" and item.value["says"] == "withheld")
+    assert item.where.text == "The *training data* will not be\nreleased."
+    assert item.value["about"] == "data"
+
+
+def test_a_sentence_without_a_noun_is_about_its_sections_topic(extracted) -> None:
+    (statement,) = values(
+        readme(extracted, "## Dataset\n\nIt will not be shared.\n"), "statement", says="withheld"
+    )
+    assert statement["about"] == "data"
+    (statement,) = values(
+        readme(extracted, "## News\n\nIt will not be shared.\n"), "statement", says="withheld"
+    )
+    assert statement["about"] is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\nThe data will not be released.\n```\n",
+        "<!-- The data will not be released. -->\n",
+        "# The data will not be released\n",
+    ],
+)
+def test_code_comments_and_headings_state_nothing(extracted, text: str) -> None:
+    assert values(readme(extracted, text), "statement", says="withheld") == []
+
+
+def test_licences_named_in_sentences_are_mentions(extracted) -> None:
+    found = values(readme(extracted, "The weights are licensed under CC BY-NC 4.0.\n"), "licence.mention")
+    assert [(mention["licence"], mention["scope"]) for mention in found] == [("CC-BY-NC-4.0", "weights")]
+
+
+def test_an_install_is_own_in_the_projects_instructions(extracted) -> None:
+    text = "## Installation\n\n```\npip install sorrel-llm\n```\n\n## Related work\n\n`pip install harrow`\n"
+    assert [(found["package"], found["own"]) for found in values(readme(extracted, text), "install")] == [
+        ("sorrel-llm", True),
+        ("harrow", False),
+    ]
+
+
+# --- limits ---------------------------------------------------------------------------------------
+
+
+def test_what_is_kept_of_one_document_is_limited(extracted) -> None:
+    text = "".join(
+        f"The data will not be released, part {n}.\n\nhttps://sorrel.example/{n}\n\n## Training {n}\n\n"
+        for n in range(1000)
+    )
+    found = readme(extracted, text)
+    assert len(values(found, "link")) == LINKS
+    assert len(values(found, "section")) == SECTIONS
+    assert len(values(found, "statement", says="withheld")) == EACH_STATEMENT
+    assert len(values(found, "corpus.named")) <= CORPORA
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["\n", " ", " \n", "\t", "|", "a|", "- ", "**a", "**abc** x\n", "![a", "](", "[", "<", "<!--", "# ", "> ", "not ", "@a", "基于", "```\n", "1"],
+)  # fmt: skip
+def test_a_hostile_document_takes_no_longer_than_an_ordinary_one(extracted, piece: str) -> None:
+    """A time that grew with the square of the length would be minutes here."""
+    text = piece * (40_000 // len(piece))
+    begun = time.process_time()
+    for kind, part in (("github", "file:README.md"), ("web", "page")):
+        extracted(
+            kind, part, text, identifier="https://sorrel.example/" if kind == "web" else "meadowlab/sorrel"
+        )
+    assert time.process_time() - begun < 4
