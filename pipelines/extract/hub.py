@@ -97,7 +97,7 @@ def front_matter_facts(source: Source, data: dict[str, JsonValue], path: str) ->
             "hub.base_model",
             f"{path}.base_model",
             data.get("base_model"),
-            ids=[base.removeprefix("https://huggingface.co/").strip("/") for base in bases],
+            ids=[base.removeprefix("https://huggingface.co/").rstrip("/") for base in bases],
             relation=relation if isinstance(relation, str) else None,
         )
     datasets = as_list(data.get("datasets"))

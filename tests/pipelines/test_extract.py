@@ -158,7 +158,7 @@ def test_no_bytes_make_an_extractor_raise(
     checked(snapshot_of(*part, body), documented_keys)
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(part=st.sampled_from(JSON_PARTS), document=ODD_DOCUMENTS)
 def test_no_json_makes_an_extractor_raise(part: tuple[ArtifactKind, str], document, documented_keys) -> None:
     snapshot = snapshot_of(*part, json.dumps(document))

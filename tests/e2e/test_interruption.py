@@ -1,0 +1,181 @@
+"""A run that is cut off loses nothing, leaves nothing behind, and is gone on with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sandbox import SEEDS
+
+SLOW = r"^/hf/.*larkspur|^/web/https/larkspur"
+
+
+def children_of(pid: int) -> set[int]:
+    """The processes that a process has started."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def visited(desk, run=1) -> set[tuple[str, str]]:
+    """Kind and name of the artifacts of which the run has stored a visit."""
+    return set(
+        desk.rows(
+            "SELECT DISTINCT a.kind, a.identifier FROM artifacts a"
+            " JOIN parts p ON p.artifact_id = a.id JOIN visits v ON v.part_id = p.id WHERE v.run_id = ?",
+            run,
+        )
+    )
+
+
+def without_times(rows):
+    """Rows of exported proposals without the moments at which documents were read."""
+    return [{**row, "evidence": re.sub(r'"fetched_at": "[^"]*"', "", row["evidence"])} for row in rows]
+
+
+@pytest.fixture
+def set_out(sandbox, started, wait_for):
+    """Starts a night that stores some visits and then waits for services that hang."""
+
+    def start(desk, run, *options):
+        sandbox.fault(SLOW, "hang", seconds=60)
+        scratch = desk.folder / "scratch"
+        scratch.mkdir()
+        process = started(desk.with_env(TMPDIR=str(scratch)), "nightly", "--json", *options)
+
+        def has_stored_some():
+            assert process.poll() is None, process.communicate()
+            with contextlib.suppress(sqlite3.OperationalError):  # The schema is being made.
+                return desk.database.exists() and len(visited(desk, run)) >= 3
+            return False
+
+        wait_for(has_stored_some, 40)
+        return process
+
+    return start
+
+
+class TestKilled:
+    def test_the_run_is_gone_on_with_and_ends_as_if_nothing_had_been(
+        self, few, set_out, sandbox, first_night, wait_for, table
+    ):
+        slugs = ("trellis", "sorrel-chat", "monkshood-chat")
+        desk = few.with_env(OPENNESS_PAGES_PER_PROJECT=None)
+        entries = [entry for entry in yaml.safe_load(SEEDS.read_text("utf-8")) if entry["slug"] in slugs]
+        (desk.folder / "seeds.yaml").write_text(json.dumps(entries), encoding="utf-8")
+        process = set_out(desk, 1)
+        workers = children_of(process.pid)
+        assert workers
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        # The worker process notices by itself that nobody listens any more.
+        wait_for(lambda: not any(is_running(pid) for pid in workers), 15)
+        before = visited(desk)
+        sandbox.clear_faults()
+        sandbox.clear_log()
+
+        done = desk.run("crawl", "--resume", "--json")
+
+        assert "going on with" in done.err
+        assert done.json["kind"] == "nightly"
+        asked = " ".join(entry.path for entry in sandbox.requests) + " "
+        for kind, name in before:
+            if kind == "web":
+                assert f"/{name.replace('://', '/')} " not in asked
+            elif kind in ("hf_model", "hf_dataset"):
+                assert f"/{name} " not in asked
+                assert f"/{name}/" not in asked
+        # No part of any artifact was visited twice in the run.
+        assert desk.rows("SELECT part_id FROM visits GROUP BY run_id, part_id HAVING count(*) > 1") == []
+        assert desk.count("runs") == 1
+        assert (desk.last_run().status.value, desk.last_run().exit_code) == ("done", 0)
+        usual = [row for row in table(first_night.export("proposals")) if row["slug"] in slugs]
+        assert without_times(table(desk.export("proposals"))) == without_times(usual)
+        desk.run("db", "check")
+
+    def test_the_next_night_needs_no_resuming(self, small, sandbox, started, wait_for):
+        sandbox.fault("^/hf/", "hang", seconds=60)
+        process = started(small, "nightly")
+        wait_for(lambda: small.count("runs") == 2)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        sandbox.clear_faults()
+        small.nightly()
+        statuses = small.rows("SELECT status FROM runs ORDER BY id")
+        assert [status for (status,) in statuses] == ["done", "interrupted", "done"]
+
+
+class TestStopped:
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_it_ends_at_once_says_how_to_go_on_and_leaves_nothing_running(
+        self, number, code, night, set_out, wait_for
+    ):
+        process = set_out(night, 2, "--full")
+        workers = children_of(process.pid)
+        assert workers
+        self.refuses_others_and_lets_decide(night, process)
+        began = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+        assert time.monotonic() - began < 4
+        assert process.returncode == code
+        assert "openness crawl --resume" in err
+        assert "Traceback" not in err
+        assert "ERROR" not in err
+        assert out == ""
+        wait_for(lambda: not any(is_running(pid) for pid in workers), 5)
+        assert list((night.folder / "scratch").iterdir()) == []
+        run = night.last_run()
+        assert run.status.value == "interrupted"
+        assert run.report["artifacts"] == len(visited(night, 2))
+        assert "interrupted" in night.run("status").out
+        assert night.count("decisions") == 1
+
+    def refuses_others_and_lets_decide(self, desk, process):
+        """While a run is under way a second one ends at once; looking and deciding go on."""
+        for command in (["nightly"], ["crawl", "--resume"], ["rate"]):
+            began = time.monotonic()
+            done = desk.run(*command, code=2)
+            assert time.monotonic() - began < 3
+            assert f"process {process.pid}" in done.err
+            assert done.out == ""
+        assert desk.count("runs") == 2
+        assert desk.run("status", "--json").json["last_run"]["status"] == "running"
+        cell, question = next(iter(desk.questions("--limit", "1").items()))
+        desk.run("proposals", "accept", str(question["id"]))
+        assert cell not in desk.questions()
+        assert process.poll() is None
+
+
+def test_a_lock_left_behind_by_a_process_that_is_gone_holds_nobody(small):
+    note = Path(f"{small.database}-lock.json")
+    note.write_text('{"pid": 999999, "host": "elsewhere", "since": "2024-01-01"}')
+    Path(f"{small.database}-lock").touch()
+    small.nightly()
+
+
+def test_nothing_to_resume_is_said_and_a_new_run_begins(small):
+    done = small.run("crawl", "--resume", "--json")
+    assert "no run was cut off" in done.err
+    assert done.json["run"] == 2
