@@ -82,3 +82,9 @@ def as_list(value: JsonValue) -> list[str]:
     if isinstance(value, list):
         return [item for item in value if isinstance(item, str)]
     return []
+
+
+def rounded(number: int) -> int:
+    """Two significant digits: a word more or less is no new evidence."""
+    size = int(10 ** max(0, len(str(number)) - 2))
+    return number // size * size

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from pipelines.extract.base import Source
+from pipelines.extract.base import Source, rounded
 from pipelines.extract.corpora import find_corpora
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
@@ -127,8 +127,8 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                 section.end,
                 topic=topic.value,
                 title=section.title[:120],
-                words=_rounded(words),
-                items=_rounded(items),
+                words=rounded(words),
+                items=rounded(items),
                 template=words < 40 and bool(TEMPLATE.search(body)),
                 code=any(section.body_start <= start < section.end for start, _ in blocks),
             )
@@ -141,17 +141,11 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                     match.end(),
                     topic=topic.value,
                     title=match[1],
-                    words=_rounded(count_words(match[2])),
+                    words=rounded(count_words(match[2])),
                     items=0,
                     template=bool(TEMPLATE.search(match[2])),
                     code=False,
                 )
-
-
-def _rounded(number: int) -> int:
-    """Two significant digits: a word more or less is no new evidence."""
-    size = int(10 ** max(0, len(str(number)) - 2))
-    return number // size * size
 
 
 def _without(text: str, start: int, end: int, blocks: list[tuple[int, int]]) -> str:

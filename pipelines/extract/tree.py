@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 
-from pipelines.extract.base import Source
+from pipelines.extract.base import Source, rounded
 from pipelines.model import Evidence
 
 
@@ -224,7 +224,7 @@ def extract(source: Source) -> Iterator[Evidence]:
             start,
             start + len(path),
             role=role.value,
-            count=len(files),
+            count=rounded(len(files)),
             size=1 << (total - 1).bit_length() if total > 0 else 0,
             paths=[path for path, _, _ in files[:_PATHS]],
         )
