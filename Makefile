@@ -9,7 +9,7 @@ ARGS ?=
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs corpus lock clean
+.PHONY: help setup run test check format docs corpus bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ docs: $(READY) ## write the pages that are made from the code
 
 corpus: $(READY) ## the main job over a recorded corpus, where there is one
 	$(PY) tests/corpus/run.py $(ARGS)
+
+bench: $(READY) ## one benchmark over the recorded corpus, by its name: ARGS="faults --seeds 1"
+	$(PY) tests/corpus $(ARGS)
 
 lock: ## lock the dependencies anew; ARGS=--upgrade takes newer versions
 	@uv=$$(command -v uv || echo $(VENV)/bin/uv); \

@@ -13,15 +13,19 @@ from __future__ import annotations
 import contextlib
 import gzip
 import logging
+import math
 import os
 import re
 import secrets
 import socket
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256 as new_sha256
 from pathlib import Path
+from stat import S_ISREG
 
 from pipelines.errors import StorageError
 from pipelines.model import digest_bytes
@@ -39,16 +43,75 @@ _LEVEL = 6
 _SUFFIX = ".gz"
 
 
+FOLDERS = tuple(f"{number:02x}" for number in range(256))
+"""The folders of bodies: the first two hex digits of their digests."""
+
+PORTION = 20_000
+"""About so many bodies are gone through at a time where all of them are."""
+
+_CHUNK = 256 * 1024
+
+
+def prefixes(bodies: int) -> tuple[str, ...]:
+    """Beginnings of digests that share so many bodies out into portions, in order."""
+    if bodies <= PORTION:
+        return ("",)
+    return tuple("0123456789abcdef") if bodies <= 16 * PORTION else FOLDERS
+
+
+class ProblemKind(StrEnum):
+    """What is not as it should be. Orphans and left-overs are harmless, everything else is not."""
+
+    MISSING = "missing"  # a snapshot names it, and it is not there
+    DAMAGED = "damaged"  # its bytes have not its digest
+    UNREADABLE = "unreadable"  # the file cannot be read
+    FOREIGN = "foreign"  # a file that is no body
+    PINNED = "pinned"  # it was pruned, but something rests on it
+    ORPHAN = "orphan"  # no snapshot names it: a write that was cut off, or another database's
+    LEFT_OVER = "left over"  # it was pruned, but is still there
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveProblem:
-    """Something in the archive that should not be so. `sha256` is empty for a foreign file."""
+    """Something in the archive that should not be so. `sha256` is empty for a foreign file.
 
-    sha256: str
+    `size` is that of the file in bytes, 0 where there is none.
+    """
+
+    kind: ProblemKind
     path: Path
     problem: str
+    sha256: str = ""
+    size: int = 0
+
+    @property
+    def is_harmless(self) -> bool:
+        return self.kind in (ProblemKind.ORPHAN, ProblemKind.LEFT_OVER)
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveFile:
+    """A file of the archive. `sha256` is empty where it is no body, whatever its name says."""
+
+    path: Path
+    sha256: str
+
+    def size(self) -> int:
+        """Bytes on the disk; 0 when it has gone meanwhile."""
+        try:
+            return self.path.lstat().st_size
+        except OSError:
+            return 0
+
+    def modified(self) -> float:
+        """When it was last written, in seconds of the epoch; infinity when it has gone meanwhile."""
+        try:
+            return self.path.lstat().st_mtime
+        except OSError:
+            return math.inf
 
 
 class Archive:
@@ -103,23 +166,70 @@ class Archive:
     def __contains__(self, sha256: str) -> bool:
         return self._file(sha256).exists()
 
-    def verify(self, expected: Iterable[str] = ()) -> Iterator[ArchiveProblem]:
-        """Read everything and yield what is damaged, foreign or, of the expected digests, missing."""
-        missing = set(expected)
-        for path in self._files():
-            sha256 = path.name.removesuffix(_SUFFIX)
-            if not _DIGEST.fullmatch(sha256) or path != self._file(sha256):
-                yield ArchiveProblem(sha256="", path=path, problem="not a file of the archive")
-                continue
-            missing.discard(sha256)
-            try:
-                self.get(sha256)
-            except StorageError as error:
-                yield ArchiveProblem(sha256=sha256, path=path, problem=str(error))
-        for sha256 in sorted(missing):
-            yield ArchiveProblem(
-                sha256=sha256, path=self._file(sha256), problem=f"the body {sha256} of a snapshot is missing"
-            )
+    def files(self, prefix: str = "") -> Iterator[ArchiveFile]:
+        """Every file in those of FOLDERS that begin so, sorted. Raises StorageError when one cannot be listed."""
+        for folder in (folder for folder in FOLDERS if folder.startswith(prefix)):
+            for path in _walk(self.path / folder):
+                sha256 = path.name.removesuffix(_SUFFIX)
+                is_body = _DIGEST.fullmatch(sha256) is not None and path == self._file(sha256)
+                yield ArchiveFile(path=path, sha256=sha256 if is_body else "")
+
+    def strays(self) -> Iterator[Path]:
+        """Every file outside FOLDERS and the folder of files being written, sorted. Raises StorageError."""
+        try:
+            names = sorted(os.listdir(self.path))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StorageError(f"the archive {self.path} cannot be listed: {error.strerror}") from error
+        for name in names:
+            path = self.path / name
+            if not path.is_dir() or path.is_symlink():
+                yield path
+            elif name not in FOLDERS and path != self._tmp:
+                yield from _walk(path)
+
+    def examine(self, sha256: str, size: int, *, quick: bool = False) -> ArchiveProblem | None:
+        """What is wrong with a body of so many bytes (uncompressed); None when nothing is.
+
+        Reads it whole, in constant memory. With `quick` its end alone, which tells the size: that
+        finds what is missing or cut off, not what was altered.
+        """
+        path = self._file(sha256)
+        kind, problem, length = ProblemKind.DAMAGED, "", 0
+        try:
+            status = path.stat()
+            length = status.st_size
+            if not S_ISREG(status.st_mode):
+                problem = "it is no file"
+            elif quick:
+                problem = "" if _told_size(path, length) == size % _SIZES else "it has another size"
+            else:
+                problem = _fault_of(path, sha256, size)
+        except FileNotFoundError:
+            kind, problem = ProblemKind.MISSING, f"the body {sha256} of a snapshot is missing"
+        except (zlib.error, EOFError, gzip.BadGzipFile) as error:
+            problem = str(error)
+        except OSError as error:
+            kind = ProblemKind.UNREADABLE
+            problem = f"the body {sha256} cannot be read: {error.strerror}"
+        if not problem:
+            return None
+        if kind is ProblemKind.DAMAGED:
+            problem = f"the body {sha256} is damaged: {problem}"
+        return ArchiveProblem(kind=kind, path=path, problem=problem, sha256=sha256, size=length)
+
+    def remove(self, sha256: str) -> int:
+        """Take a body away; the bytes that it had on the disk, 0 when it was not there. Raises StorageError."""
+        path = self._file(sha256)
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise StorageError(f"the body {sha256} in {path} cannot be removed: {error.strerror}") from error
+        return size
 
     def clean(self) -> int:
         """Remove temporary files whose writer is gone; how many."""
@@ -139,13 +249,6 @@ class Archive:
             raise StorageError(f"{sha256[:80]!r} is not a sha256 digest")
         return self.path / sha256[:2] / sha256[2:4] / f"{sha256}{_SUFFIX}"
 
-    def _files(self) -> Iterator[Path]:
-        for folder, folders, names in os.walk(self.path):
-            folders.sort()
-            if Path(folder) == self.path and "tmp" in folders:
-                folders.remove("tmp")
-            yield from (Path(folder) / name for name in sorted(names))
-
     def _write(self, target: Path, content: bytes) -> None:
         name = f"{socket.gethostname()}~{os.getpid()}~{secrets.token_hex(8)}"
         temporary = self._tmp / name
@@ -163,10 +266,53 @@ class Archive:
             raise
         # A rename is on the disk once the folder is, a new folder once its parent is.
         for folder in [target.parent, *(folder.parent for folder in new)]:
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
-def _sync_folder(path: Path) -> None:
+def _walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted; nothing where there is no such folder."""
+
+    def refuse(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise StorageError(f"the folder {error.filename} cannot be listed: {error.strerror}") from error
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(names))
+
+
+_SIZES = 1 << 32
+"""Gzip tells the size modulo this, in the last four bytes."""
+
+
+def _told_size(path: Path, length: int) -> int:
+    """The size of the body as the end of its file tells it; -1 when it has no end."""
+    with path.open("rb") as file:
+        if length < _SHORTEST:
+            return -1
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")
+
+
+_SHORTEST = 20
+"""Bytes of a gzip file around nothing."""
+
+
+def _fault_of(path: Path, sha256: str, size: int) -> str:
+    """What is wrong with the bytes in a file, in words; empty when nothing is."""
+    digest, length = new_sha256(), 0
+    with gzip.open(path) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            length += len(chunk)
+            if length > size:
+                return f"it is longer than its {size} bytes"
+    found = digest.hexdigest()
+    return "" if found == sha256 else f"its digest is {found}"
+
+
+def sync_folder(path: Path) -> None:
+    """Have what was renamed in a folder on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "nightly": ("crawler.commands.run", "The main job: crawl every project, rate, discover, report."),
     "crawl": ("crawler.commands.run", "Gather evidence."),
     "rate": ("crawler.commands.run", "Propose ratings from the stored evidence."),
+    "schedule": ("crawler.commands.schedule", "Run the main job whenever it is due."),
     "demo": ("crawler.commands.demo", "The whole main job against a bundled sandbox, offline."),
     "discover": ("crawler.commands.discover", "Look for new model projects."),
     "candidates": ("crawler.commands.discover", "The queue of discovered projects."),
@@ -36,8 +37,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("crawler.commands.exchange", "Take over seeds or published ratings."),
     "export": ("crawler.commands.exchange", "Write ratings or proposals."),
     "evaluate": ("crawler.commands.exchange", "Agreement of the proposals with published ratings."),
-    "status": ("crawler.commands.admin", "Projects, last run, queue, failing sources."),
-    "db": ("crawler.commands.admin", "Schema migrations; integrity of database and archive."),
+    "report": ("crawler.commands.report", "The morning report of a run; sends it again."),
+    "status": ("crawler.commands.status", "Projects, last run, queue, failing sources."),
+    "archive": ("crawler.commands.archive", "Is the evidence archive whole; prune it; export it as WARC."),
+    "db": ("crawler.commands.admin", "Schema migrations, integrity, copies."),
 }
 
 
@@ -174,10 +177,11 @@ def _run(arguments: list[str] | None) -> int:
         _say(str(error))
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        gathers = "nightly" in given or "crawl" in given
+        go_on = ["openness nightly"] if "nightly" in given else []
+        go_on += ["openness crawl --resume"] if "nightly" in given or "crawl" in given else []
         _say(
-            "interrupted; what was gathered is stored. Go on with: openness crawl --resume"
-            if gathers
+            f"interrupted; what was gathered is stored. Go on with: {', or '.join(go_on)}"
+            if go_on
             else "interrupted"
         )
         code = TERMINATED if isinstance(error.__cause__ or error, Terminated) else INTERRUPTED

@@ -114,6 +114,7 @@ def transport_rules(settings: Settings) -> TransportRules:
         read_timeout=patience,
         # An answer that has begun may take as long again.
         total_timeout=2 * patience,
+        max_wait=settings.max_wait,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,12 +13,14 @@ from crawler.context import Context, transport_rules
 from crawler.sources.base import Usage
 from db.candidate_row import CandidateStatus
 from db.candidates import load_all_projects, load_candidates, save_candidates
+from db.listings import load_pages, save_pages
 from db.load import load_projects
 from db.session import session_scope
 from db.values import StoredCandidate
 from pipelines.artifact_ids import id_problem
 from pipelines.candidates import makers_of, propose_candidates
 from pipelines.errors import UsageError
+from pipelines.hub_models import ListedPage
 from pipelines.model import ArtifactKind, JsonValue
 
 if TYPE_CHECKING:
@@ -85,13 +87,18 @@ def discover(
     run_id: int | None,
     makers: Sequence[str] = (),
     *,
+    full: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Discovered:
-    """List the models of the makers (those of the seeds, when none are named) and store the new candidates."""
+    """List the models of the makers (those of the seeds, when none are named) and store the new candidates.
+
+    With `full` the lists are read anew, whatever is kept of them.
+    """
     with session_scope(context.engine) as session:
         wanted = tuple(makers) or makers_of(load_projects(session))
+        pages = {} if full else load_pages(session)
     found = Discovered(makers=len(wanted))
-    listings = _list_all(context, wanted, found, progress)
+    listings = _list_all(context, wanted, pages, found, progress)
     for listing in listings:
         if listing.failure is not None:
             failure = listing.failure
@@ -107,6 +114,7 @@ def discover(
         decided = [item.candidate.ref for item in known if item.status is not CandidateStatus.OPEN]
         discovery = propose_candidates(models, load_all_projects(session), decided=decided, waiting=waiting)
         new = set(save_candidates(session, discovery.candidates, run_id, context.clock()))
+        save_pages(session, (page for listing in listings for page in listing.pages), context.clock())
         found.new = [item for item in load_candidates(session) if item.id in new]
     found.models = len(discovery.judged)
     found.kinds.update(item.kind.value for item in discovery.judged)
@@ -114,11 +122,15 @@ def discover(
 
 
 def discover_safely(
-    context: Context, run_id: int, *, progress: Callable[[str, int, int], None] | None = None
+    context: Context,
+    run_id: int,
+    *,
+    full: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Discovered:
     """`discover` as a step of a night: a defect of ours costs the discovery, not the night, and is told."""
     try:
-        return discover(context, run_id, progress=progress)
+        return discover(context, run_id, full=full, progress=progress)
     except Exception as error:
         log.exception("discovery broke off")
         return Discovered(internal_error=f"discovery: {type(error).__name__}: {error}")
@@ -127,6 +139,7 @@ def discover_safely(
 def _list_all(
     context: Context,
     makers: Sequence[str],
+    pages: Mapping[str, ListedPage],
     found: Discovered,
     progress: Callable[[str, int, int], None] | None,
 ) -> list[Listing]:
@@ -141,6 +154,7 @@ def _list_all(
         user_agent=settings.user_agent,
         clock=context.clock,
         rules=transport_rules(settings),
+        known=pages,
     )
     pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="discovery")
     try:

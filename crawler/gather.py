@@ -1,353 +1,352 @@
-"""Gathering: visit artifacts through their sources, store what came, extract, follow links.
+"""Gathering: visit artifacts through their sources, store what came, extract, follow links, finish projects.
 
-Each source works in a thread of its own; one thread, the caller's, writes to the database. What was
-written is there even if the run is cut off at any moment.
+A number of projects is under way at a time. What a project links to is visited as soon as its own
+artifacts are read, and a project whose artifacts are all read is done with, while others go on. One
+thread, the caller's, writes to the database. What was written is there even if the run is cut off
+at any moment, and who goes on with the run begins with the first project that it is not done with.
+
+What is found does not depend on which answer comes first: the links of a project are chosen once
+everything that can name them is read.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import queue
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
 from crawler.context import Context
-from crawler.sources.base import Source, Usage
-from db.links import retire_lineage, retire_links
-from db.load import (
-    load_evidence,
-    load_known,
-    load_latest_visits,
-    load_projects,
-    load_run_visits,
-    load_unextracted,
-    load_visited,
-)
-from db.save import save_artifacts, save_extraction, save_visit
+from crawler.extraction import Extraction
+from crawler.extraction_worker import Extracted
+from crawler.gather_budget import Allotment
+from crawler.gather_feed import Ended, Feed, Handed
+from crawler.gather_links import add_lineage_entries, follow, own_refs
+from crawler.gathered import Gathered as Gathered
+from crawler.progress import NullProgress, Progress
+from crawler.sources.base import Source
+from db.load import load_projects, load_requests, load_unextracted, load_visited
+from db.runs import save_spent
+from db.save import save_extractions, save_visits
 from db.session import session_scope
-from db.values import StoredVisit
-from pipelines.artifacts import LINEAGE_DEPTH, base_artifacts, linked_artifacts
-from pipelines.extract import EXTRACTOR_VERSION, extract
-from pipelines.lineage_data import BaseModel, find_base
-from pipelines.model import (
-    MAIN_PART,
-    Artifact,
-    ArtifactKind,
-    ArtifactRef,
-    Evidence,
-    Origin,
-    Project,
-    Role,
-    Visit,
-    VisitRequest,
-    VisitStatus,
-)
+from db.values import KeptVisit, StoredSnapshot
+from pipelines.artifacts import LINEAGE_DEPTH
+from pipelines.errors import StorageError
+from pipelines.extract import EXTRACTOR_VERSION
+from pipelines.lineage_data import BaseModel
+from pipelines.model import MAIN_PART, ArtifactRef, Project, Visit, VisitStatus
 
 log = logging.getLogger(__name__)
 
-COMMIT_EVERY = 40
-"""Artifacts in one transaction: what a cut-off run may have to ask again."""
-COMMIT_SECONDS = 2.0
+UNDER_WAY = 200
+"""Projects under way at a time. What is held in memory grows with it."""
 
-Inbox = queue.Queue[tuple[str, list[Visit] | Exception | None]]
-Batch = list[tuple[str, list[Visit] | Exception]]
-Progress = Callable[[str, int, int], None]
-"""Called with a source's name, artifacts done, artifacts known so far."""
+PORTION = 50
+"""Projects taken up together."""
+
+COMMITTED_TOGETHER = 120
+"""Artifacts in one transaction at most."""
+
+READING_SECONDS = 0.1
+"""How long documents are read here before somebody looks whether answers have come."""
+
+READ_TOGETHER = 16
+"""Documents whose evidence is stored together, if that many are read in so short a time."""
+
+PATIENCE = 1.0
+"""How long nothing has to come until it is looked whether the processes that read still live."""
+
+GATHERING_SECONDS = 0.02
+"""How long what has come waits for more to be stored with it."""
+
+Finish = Callable[[Sequence[Project]], None]
+"""Called with projects of which everything was read: rates them, and notes that the run is done with them."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Gathered:
-    """What a run has gathered so far: counts, and everything that could not be read."""
+@dataclass(slots=True)
+class _Under:
+    """A project under way: which of its artifacts are open, and whether its links are settled."""
 
-    visits: Counter[tuple[str, VisitStatus]] = field(default_factory=Counter)
-    artifacts: set[ArtifactRef] = field(default_factory=set)
-    new_snapshots: int = 0
-    unread: list[Visit] = field(default_factory=list)
-    problems: list[Evidence] = field(default_factory=list)
-    internal_errors: list[str] = field(default_factory=list)
-    usage: dict[str, Usage] = field(default_factory=dict)
+    project: Project
+    own: set[ArtifactRef] = field(default_factory=set)
+    linked: set[ArtifactRef] = field(default_factory=set)
+    rounds: int = 0
+    settled: bool = False
 
-    def count(self, *statuses: VisitStatus) -> int:
-        """How many visits ended so."""
-        return sum(number for (_, status), number in self.visits.items() if status in statuses)
+
+class Gathering:
+    """One run's gathering. `go` does it; what happens is noted in `result` as it happens."""
+
+    def __init__(
+        self,
+        context: Context,
+        sources: Sequence[Source],
+        bases: Sequence[BaseModel],
+        run_id: int,
+        *,
+        finish: Finish,
+        allotment: Allotment | None = None,
+        full: bool = False,
+        also_read: int | None = None,
+        progress: Progress | None = None,
+        result: Gathered,
+    ) -> None:
+        self._context = context
+        self._sources = list(sources)
+        self._bases = bases
+        self._run_id = run_id
+        self._finish = finish
+        self._allotment = allotment
+        self._full = full
+        self._runs = (run_id,) if also_read is None else (run_id, also_read)
+        self._progress = progress or NullProgress()
+        self._result = result
+        self._feed = Feed(sources, context.archive)
+        self._extraction = Extraction(context.archive, self._feed.wake)
+        self._ahead: deque[str] = deque()
+        self._under: dict[str, _Under] = {}
+        # Whoever waits for an artifact, and the snapshots of it that are being read.
+        self._open: dict[ArtifactRef, set[str]] = {}
+        self._reading: dict[ArtifactRef, set[int]] = {}
+        self._owner: dict[int, StoredSnapshot] = {}
+        self._postponed = set(allotment.plan.postponed) if allotment else set()
+        # What links led to where a budget is tight: planned for together.
+        self._unplanned: set[ArtifactRef] = set()
+
+    def go(self, slugs: Sequence[str]) -> None:
+        """Visit every artifact of the projects, in this order, then what they link to, and finish them.
+
+        Artifacts visited in this run already (it is gone on with), or in `also_read`, are left out. With `full` nothing
+        stored is told to the services: everything is read anew.
+        """
+        self._ahead = deque(slugs)
+        try:
+            with self._extraction:
+                while self._ahead or self._under:
+                    self._take_up()
+                    self._plan_more()
+                    self._send()
+                    self._take_in()
+                    self._settle()
+                    if self._under and not (self._ahead or self._unplanned or self._is_waiting):
+                        # Better than to wait for ever.
+                        raise RuntimeError(f"nothing more comes for {', '.join(sorted(self._under)[:5])}")
+        finally:
+            self._feed.stop()
+            self._result.note_usage(self._sources)
+
+    # Projects come
+
+    def _take_up(self) -> None:
+        while self._ahead and len(self._under) <= UNDER_WAY - PORTION:
+            some = [self._ahead.popleft() for _ in range(min(PORTION, len(self._ahead)))]
+            with session_scope(self._context.engine, write=True) as session:
+                now = self._context.clock()
+                projects = add_lineage_entries(session, load_projects(session, some), self._bases, now)
+                for project in projects:
+                    self._under[project.slug] = _Under(project)
+                self._want(session, projects)
+
+    def _want(self, session: Session, projects: Sequence[Project], *, found: bool = False) -> None:
+        """Let what these projects have, and nobody has asked for yet, be visited. `found`: links led to it."""
+        refs = {artifact.ref: None for project in projects for artifact in project.artifacts}
+        new = [ref for ref in refs if ref not in self._open]
+        visited = {ref for run_id in self._runs for ref in load_visited(session, run_id, new)}
+        passed_over = [ref for ref in new if ref in visited or ref in self._postponed]
+        for ref in new:
+            self._open[ref] = set()
+            if ref in visited or ref in self._postponed:
+                continue
+            if found and self._allotment is not None and not self._allotment.is_free(ref):
+                self._unplanned.add(ref)
+            else:
+                self._feed.add(ref)
+        for project in projects:
+            under = self._under[project.slug]
+            own = own_refs(project)
+            for artifact in project.artifacts:
+                if artifact.ref in self._open:
+                    self._open[artifact.ref].add(project.slug)
+                    (under.own if artifact.ref in own else under.linked).add(artifact.ref)
+        # What was visited before the run was cut off may not be extracted yet.
+        self._extract(session, passed_over)
+
+    # Visits go and come
+
+    def _send(self) -> None:
+        for name, refs in self._feed.next_calls(more_may_come=self._more_may_come):
+            with session_scope(self._context.engine) as session:
+                requests = load_requests(session, refs, full=self._full)
+            self._feed.call(name, requests)
+
+    def _plan_more(self) -> None:
+        """Plan for what waits for it, once everything that can be found is found."""
+        if not self._unplanned or self._allotment is None or self._more_may_come():
+            return
+        refs, self._unplanned = self._unplanned, set()
+        slugs = sorted({slug for ref in refs for slug in self._open[ref]})
+        postponed = set(self._allotment.plan_more(slugs, refs))
+        self._postponed |= postponed
+        self._result.plan = self._allotment.plan
+        self._progress.planned(self._allotment.plan)
+        for ref in sorted(refs - postponed):
+            self._feed.add(ref)
+        with session_scope(self._context.engine) as session:
+            self._extract(session, sorted(postponed & refs))
+
+    def _more_may_come(self) -> bool:
+        """Can something still be read that leads to further artifacts, without what is held back?"""
+        if self._ahead and len(self._under) <= UNDER_WAY - PORTION:
+            return True
+        return any(
+            not under.settled and any(not self._is_held(ref) for ref in under.own)
+            for under in self._under.values()
+        )
+
+    def _is_held(self, ref: ArtifactRef) -> bool:
+        return ref in self._unplanned or self._feed.is_held(ref)
+
+    def _take_in(self) -> None:
+        """Store what has come: visits, and what was found in documents."""
+        idle = not self._extraction.wants_to_read
+        events = self._feed.take(PATIENCE if idle and self._is_waiting else 0.0, COMMITTED_TOGETHER)
+        if events and len(events) < COMMITTED_TOGETHER and idle:
+            time.sleep(GATHERING_SECONDS)
+            events += self._feed.take(0.0, COMMITTED_TOGETHER - len(events))
+        found = self._extraction.collect(0.0 if events else READING_SECONDS)
+        if not events and not found:
+            return
+        if not events and self._extraction.is_busy and len(found) < READ_TOGETHER:
+            # More is being read; a transaction for each document would take longer than reading it.
+            events = self._feed.take(READING_SECONDS, COMMITTED_TOGETHER)
+            found += self._extraction.collect(0.0)
+        with session_scope(self._context.engine, write=True) as session:
+            if events:
+                self._save_visits(session, events)
+            self._save_found(session, found)
+            if events:
+                self._result.note_usage(self._sources)
+                save_spent(session, self._run_id, self._result.spent())
+        for name, done, known in self._feed.figures():
+            self._progress.progress(name, done, known, self._result.usage.get(name))
 
     @property
-    def has_read_anything(self) -> bool:
-        """Was anything of the project's world read (or found unchanged, or found to be missing)?"""
-        telling = {VisitStatus.OK, VisitStatus.UNCHANGED, VisitStatus.MISSING}
-        return any(
-            number
-            for (source, status), number in self.visits.items()
-            if status in telling and source != "lineage"
-        )
+    def _is_waiting(self) -> bool:
+        return self._feed.is_busy or self._extraction.is_busy
 
-
-def gather(
-    context: Context,
-    sources: Sequence[Source],
-    bases: Sequence[BaseModel],
-    run_id: int,
-    slugs: Sequence[str] | None,
-    *,
-    full: bool = False,
-    progress: Progress | None = None,
-    result: Gathered,
-) -> None:
-    """Visit every artifact of the projects (all, when slugs is None), then what they link to.
-
-    Artifacts visited in this run already (it is being resumed) are left out. With `full` nothing
-    stored is told to the services: everything is read anew. What happens is noted in `result` as it
-    happens, so that a run that is cut off can tell, too.
-    """
-    by_kind = {kind: source for source in sources for kind in source.kinds}
-    _add_lineage_entries(context, bases, slugs)
-    with session_scope(context.engine) as session:
-        done = load_visited(session, run_id)
-        _count_earlier(session, by_kind, run_id, result)
-    try:
-        for wave in range(LINEAGE_DEPTH + 2):
-            with session_scope(context.engine) as session:
-                projects = load_projects(session, slugs)
-                pending = [ref for ref in _refs(projects) if ref not in done]
-                known = {} if full else load_known(session, pending)
-                missing = set() if full else _missing(load_latest_visits(session, pending))
-            if wave and not pending:
-                break
-            requests = [
-                VisitRequest(ref=ref, known=known.get(ref, {}), was_missing=ref in missing) for ref in pending
-            ]
-            _visit_all(context, by_kind, requests, run_id, result, progress)
-            done |= set(pending)
-            extract_new(context, _refs(projects), result)
-            _follow(context, projects)
-    finally:
-        result.usage = {
-            source.name: source.usage for source in sources if source.kinds != {ArtifactKind.LINEAGE}
-        }
-
-
-def _count_earlier(
-    session: Session, by_kind: Mapping[ArtifactKind, Source], run_id: int, result: Gathered
-) -> None:
-    """Note what the run has visited before it was cut off: its report and exit code are about the whole of it."""
-    for visit, is_new in load_run_visits(session, run_id):
-        result.artifacts.add(visit.ref)
-        result.visits[by_kind[visit.ref.kind].name, visit.status] += 1
-        result.new_snapshots += is_new
-        if visit.status in (VisitStatus.DENIED, VisitStatus.FAILED, VisitStatus.MISSING):
-            result.unread.append(
-                Visit(
-                    ref=visit.ref,
-                    part=visit.part,
-                    url=visit.url,
-                    at=visit.at,
-                    status=visit.status,
-                    http_status=visit.http_status,
-                    reason=visit.reason,
-                )
-            )
-
-
-def _missing(visits: Iterable[StoredVisit]) -> set[ArtifactRef]:
-    """The artifacts of which the latest thing that is known is that they are not there."""
-    return {v.ref for v in visits if v.part == MAIN_PART[v.ref.kind] and v.known is VisitStatus.MISSING}
-
-
-def _refs(projects: Iterable[Project]) -> list[ArtifactRef]:
-    return list(dict.fromkeys(artifact.ref for project in projects for artifact in project.artifacts))
-
-
-def _add_lineage_entries(context: Context, bases: Sequence[BaseModel], slugs: Sequence[str] | None) -> None:
-    """Give each project the entries of the lineage file that its seed names as base."""
-    with session_scope(context.engine, write=True) as session:
-        for project in load_projects(session, slugs):
-            entries = {base.name: name for name in project.llmbase if (base := find_base(bases, name))}
-            artifacts = [
-                Artifact(
-                    ref=ArtifactRef(kind=ArtifactKind.LINEAGE, id=name),
-                    role=Role.LLM_WEIGHTS,
-                    origin=Origin.LINEAGE,
-                )
-                for name in entries
-            ]
-            if bases:
-                retire_lineage(session, project.slug, ArtifactKind.LINEAGE, keep=artifacts)
-            save_artifacts(session, project.slug, artifacts)
-
-
-def _follow(context: Context, projects: Sequence[Project]) -> None:
-    """Make what the documents link to, and the bases that models name, artifacts of their projects."""
-    settings = context.settings
-    with session_scope(context.engine, write=True) as session:
-        for project in projects:
-            evidence = load_evidence(session, [artifact.ref for artifact in project.artifacts])
-            links = linked_artifacts(
-                project, evidence, links=settings.links_per_project, pages=settings.pages_per_project
-            )
-            bases = base_artifacts(project, evidence)
-            retire_links(session, project.slug, keep=links)
-            retire_lineage(session, project.slug, ArtifactKind.HF_MODEL, keep=bases)
-            save_artifacts(session, project.slug, [*links, *bases])
-
-
-def _visit_all(
-    context: Context,
-    by_kind: dict[ArtifactKind, Source],
-    wanted: Sequence[VisitRequest],
-    run_id: int,
-    result: Gathered,
-    progress: Progress | None,
-) -> None:
-    requests: dict[str, list[VisitRequest]] = {}
-    sources: dict[str, Source] = {}
-    for request in wanted:
-        source = by_kind[request.ref.kind]
-        sources[source.name] = source
-        requests.setdefault(source.name, []).append(request)
-    inbox: Inbox = queue.Queue(maxsize=200)
-    stop = threading.Event()
-    threads = [
-        threading.Thread(
-            target=_run_source,
-            args=(sources[name], requests[name], inbox, stop),
-            name=f"source-{name}",
-            daemon=True,
-        )
-        for name in sources
-    ]
-    for thread in threads:
-        thread.start()
-    unanswered = {name: {request.ref for request in asked} for name, asked in requests.items()}
-    try:
-        for batch in _batches(inbox, len(threads)):
-            _save_batch(context, batch, unanswered, run_id, result)
-            if progress:
-                for name in sources:
-                    total = len(requests[name])
-                    progress(name, total - len(unanswered[name]), total)
-    finally:
-        # Cut off or done: no thread goes on handing over.
-        stop.set()
-    _save_unanswered(context, unanswered, run_id, result)
-
-
-def _run_source(
-    source: Source, requests: Sequence[VisitRequest], inbox: Inbox, stop: threading.Event
-) -> None:
-    """Hand over the visits artifact by artifact, so that each is stored whole or not at all."""
-    try:
-        for _, visits in itertools.groupby(source.visit(requests), key=lambda visit: visit.ref):
-            if not _put(inbox, (source.name, list(visits)), stop):
-                return
-    except Exception as error:
-        # A defect of one source must not cost the others' work; it is told at the end of the run.
-        log.exception("source %s broke off", source.name)
-        _put(inbox, (source.name, error), stop)
-    finally:
-        _put(inbox, (source.name, None), stop)
-
-
-def _put(inbox: Inbox, item: tuple[str, list[Visit] | Exception | None], stop: threading.Event) -> bool:
-    """Hand something over, however long the writer takes; False when the run has been stopped."""
-    while not stop.is_set():
-        try:
-            inbox.put(item, timeout=0.5)
-        except queue.Full:
-            continue
-        return True
-    return False
-
-
-def _batches(inbox: Inbox, running: int) -> Iterator[Batch]:
-    """What the sources hand over, in portions of COMMIT_EVERY artifacts or of COMMIT_SECONDS."""
-    batch: Batch = []
-    since = time.monotonic()
-    while running:
-        try:
-            name, item = inbox.get(timeout=COMMIT_SECONDS)
-        except queue.Empty:
-            pass
-        else:
-            if item is None:
-                running -= 1
-            else:
-                batch.append((name, item))
-        if batch and (
-            len(batch) >= COMMIT_EVERY or time.monotonic() - since >= COMMIT_SECONDS or not running
-        ):
-            yield batch
-            batch, since = [], time.monotonic()
-    if batch:
-        yield batch
-
-
-def _save_batch(
-    context: Context, batch: Batch, unanswered: dict[str, set[ArtifactRef]], run_id: int, result: Gathered
-) -> None:
-    with session_scope(context.engine, write=True) as session:
-        for name, item in batch:
-            if isinstance(item, Exception):
-                result.internal_errors.append(f"source {name}: {type(item).__name__}: {item}")
+    def _save_visits(self, session: Session, events: Iterable[Handed | Ended]) -> None:
+        kept: list[tuple[str, KeptVisit]] = []
+        refs: dict[ArtifactRef, None] = {}
+        for event in events:
+            if isinstance(event, Handed):
+                kept += [(event.source, visit) for visit in event.visits]
+                refs[event.ref] = None
                 continue
-            for visit in item:
-                saved = save_visit(session, context.archive, run_id, visit)
-                unanswered[name].discard(visit.ref)
-                result.artifacts.add(visit.ref)
-                result.visits[name, saved.status] += 1
-                result.new_snapshots += saved.is_new_snapshot
-                if saved.status in (VisitStatus.DENIED, VisitStatus.FAILED, VisitStatus.MISSING):
-                    result.unread.append(visit)
+            if isinstance(event.error, StorageError):
+                raise event.error
+            if event.error is not None:
+                self._result.errors.add(f"source {event.source}: {type(event.error).__name__}: {event.error}")
+            for ref in sorted(event.unanswered):
+                kept.append((event.source, KeptVisit(visit=self._unanswered(event.source, ref))))
+                refs[ref] = None
+        saved = save_visits(session, self._run_id, [visit for _, visit in kept])
+        for (name, visit), result in zip(kept, saved, strict=True):
+            self._result.note_visit(name, visit.visit, result)
+        for ref in refs:
+            self._result.note_artifact(ref)
+        self._extract(session, list(refs))
 
-
-def _save_unanswered(
-    context: Context, unanswered: dict[str, set[ArtifactRef]], run_id: int, result: Gathered
-) -> None:
-    """A source that broke off leaves artifacts without an answer: they failed, and it is said."""
-    batch: Batch = [
-        (
-            name,
-            [
-                Visit(
-                    ref=ref,
-                    part=MAIN_PART[ref.kind],
-                    url="",
-                    at=context.clock(),
-                    status=VisitStatus.FAILED,
-                    reason=f"the source {name} gave no answer",
-                )
-            ],
+    def _unanswered(self, source: str, ref: ArtifactRef) -> Visit:
+        """A source that broke off leaves artifacts without an answer: they failed, and it is said."""
+        return Visit(
+            ref=ref,
+            part=MAIN_PART[ref.kind],
+            url="",
+            at=self._context.clock(),
+            status=VisitStatus.FAILED,
+            reason=f"the source {source} gave no answer",
         )
-        for name, refs in unanswered.items()
-        for ref in sorted(refs)
-    ]
-    if batch:
-        _save_batch(context, batch, unanswered, run_id, result)
+
+    # Documents are read
+
+    def _extract(self, session: Session, refs: Sequence[ArtifactRef]) -> None:
+        """Let what stands of these artifacts be read, as far as this version has not read it yet."""
+        for stored in load_unextracted(session, EXTRACTOR_VERSION, refs):
+            if stored.id not in self._owner:
+                self._owner[stored.id] = stored
+                self._reading.setdefault(stored.ref, set()).add(stored.id)
+                self._extraction.add(stored)
+        for ref in refs:
+            if ref not in self._reading:
+                self._close(ref)
+
+    def _save_found(self, session: Session, found: Sequence[Extracted]) -> None:
+        good = {item.snapshot_id: item.rows for item in found if not item.error}
+        save_extractions(session, EXTRACTOR_VERSION, good)
+        for item in found:
+            stored = self._owner.pop(item.snapshot_id)
+            note_extracted(self._result, stored, item)
+            left = self._reading[stored.ref]
+            left.discard(stored.id)
+            if not left:
+                del self._reading[stored.ref]
+                self._close(stored.ref)
+
+    def _close(self, ref: ArtifactRef) -> None:
+        """Nothing more is to come of an artifact tonight."""
+        for slug in self._open.pop(ref, ()):
+            self._under[slug].own.discard(ref)
+            self._under[slug].linked.discard(ref)
+
+    # Projects go
+
+    def _settle(self) -> None:
+        """Follow the links of projects whose own artifacts are read; finish those of which everything is."""
+        while ready := [under for under in self._under.values() if not under.settled and not under.own]:
+            self._follow(ready)
+        done = [under for under in self._under.values() if under.settled and not under.linked]
+        if done:
+            for under in done:
+                del self._under[under.project.slug]
+            self._finish([under.project for under in done])
+
+    def _follow(self, ready: Sequence[_Under]) -> None:
+        with session_scope(self._context.engine, write=True) as session:
+            changed = []
+            projects = [under.project for under in ready]
+            followed = follow(session, projects, self._context.settings, self._context.clock())
+            for under, project in zip(ready, followed, strict=True):
+                under.rounds += 1
+                # A base that is new may name its own; one that was read already is looked at again at once.
+                is_last = under.rounds > LINEAGE_DEPTH + 1
+                under.settled = is_last or own_refs(project) <= own_refs(under.project)
+                if project is not under.project:
+                    self._let_go(under, project)
+                    under.project = project
+                    changed.append(project)
+            self._want(session, changed, found=True)
+        for under in ready:
+            under.settled = under.settled and not under.own
+
+    def _let_go(self, under: _Under, project: Project) -> None:
+        """Nobody waits for what is not the project's any more."""
+        kept = {artifact.ref for artifact in project.artifacts}
+        for ref in (under.own | under.linked) - kept:
+            under.own.discard(ref)
+            under.linked.discard(ref)
+            waiting = self._open[ref]
+            waiting.discard(under.project.slug)
+            if not waiting and (ref in self._unplanned or self._feed.drop(ref)):
+                self._unplanned.discard(ref)
+                del self._open[ref]
 
 
-def extract_new(context: Context, refs: Sequence[ArtifactRef], result: Gathered | None = None) -> int:
-    """Extract evidence from every standing snapshot that this version has not read yet; how many."""
-    with session_scope(context.engine) as session:
-        waiting = load_unextracted(session, EXTRACTOR_VERSION, refs)
-    for start in range(0, len(waiting), COMMIT_EVERY):
-        with session_scope(context.engine, write=True) as session:
-            for stored in waiting[start : start + COMMIT_EVERY]:
-                try:
-                    evidence = extract(stored.read(context.archive))
-                except Exception as error:
-                    # A damaged body, or a document that an extractor chokes on: one document, not the night.
-                    log.exception("%s (%s) could not be extracted", stored.ref, stored.part)
-                    if result is not None:
-                        result.internal_errors.append(
-                            f"extraction of {stored.ref} {stored.part}: {type(error).__name__}: {error}"
-                        )
-                    continue
-                save_extraction(session, stored.id, EXTRACTOR_VERSION, evidence)
-                if result is not None:
-                    result.problems += [item for item in evidence if item.kind == "document.problem"]
-    return len(waiting)
+def note_extracted(result: Gathered, stored: StoredSnapshot, found: Extracted) -> None:
+    """Note what was amiss with a document."""
+    if found.error:
+        result.errors.add(f"extraction of {stored.ref} {stored.part}: {found.error}")
+    for problem in found.problems:
+        result.problems.add(problem)

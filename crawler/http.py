@@ -1,27 +1,23 @@
 """Transport rules: how every service is talked to, whatever client library does the talking.
 
-One place for timeouts, the size of bodies, retries, limits, redirects and what may be said about a
-failure. `with_patience` is the loop around every request; `PatientAdapter` brings it into every
-client that is built on requests (PyGithub, arxiv, our own sessions).
+One place for timeouts, the size of bodies and what may be said about a failure. `crawler.limits` has
+the waiting and trying again, `crawler.adapter` brings both into clients that are built on requests.
 """
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-
+# Whoever talks of limits finds the word here, too.
+from crawler.sources.base import Allowance as Allowance
 from crawler.sources.base import Usage
 from pipelines.errors import OpennessError
 from pipelines.model import VisitStatus
@@ -31,8 +27,15 @@ MEBIBYTE = 1 << 20
 RETRIED = frozenset({500, 502, 503, 504})
 """Answers that a second try may better. Limits (403, 429) are tried again only when told when."""
 
+ACCEPTED_ENCODING = "gzip"
+"""The one compression that is asked for and understood: bodies are unpacked here, piece by piece."""
+
+MOST_EXPANSION = 200
+"""How many times its size a body may unpack to. What is fetched here unpacks to ten times at the most."""
+
+_EXPANSION_FLOOR = MEBIBYTE
 _REASON_LENGTH = 300
-_CHUNK = 1 << 16
+CHUNK = 1 << 16
 
 SECRETS = re.compile(
     r"""
@@ -72,7 +75,8 @@ class TransportRules:
     """The limits within which a service is asked. Times in seconds, sizes in bytes.
 
     `read_timeout` bounds the silence between two pieces of an answer, `total_timeout` the whole of
-    it. `max_wait` is the longest wait that a service may ask for (Retry-After) before we give up.
+    it. `max_wait` is the longest wait that a service may ask for (Retry-After, a limit that begins anew)
+    before it is left for this night.
     `secrets` are texts that must appear in nothing that is stored or said.
     """
 
@@ -99,11 +103,15 @@ class TransportRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a service said: the body whole and decompressed, the header names in lower case."""
+    """What a service said: the body whole and decompressed, the header names in lower case.
+
+    `limited`: the service refused because it was asked too much, and for no other reason.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    limited: bool = False
 
 
 class Meter:
@@ -122,70 +130,25 @@ class Meter:
                 bytes=self._usage.bytes + bytes,
             )
 
+    def count(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces of a body as they pass: what arrived counts, also of a body that is then refused."""
+        for piece in pieces:
+            self.add(bytes=len(piece))
+            yield piece
+
+    def told(self, allowance: Allowance | None) -> Usage:
+        """What was spent, with what is left."""
+        usage = self.usage
+        if allowance is None:
+            return usage
+        return replace(
+            usage, remaining=allowance.remaining, limit=allowance.limit, resets_at=allowance.resets_at
+        )
+
     @property
     def usage(self) -> Usage:
         with self._lock:
             return self._usage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What a service says is left of its limit, and when the count begins anew."""
-
-    remaining: int
-    resets_at: datetime
-    limit: int | None = None
-
-
-class Budget:
-    """One limit of one service: refuses requests that the service is known to refuse.
-
-    `describe` makes the reason out of the limit (None where it was not told). Safe to share
-    between threads: requests under way count as spent.
-    """
-
-    def __init__(self, clock: Callable[[], datetime], describe: Callable[[int | None], str]) -> None:
-        self._clock = clock
-        self.describe = describe
-        self._lock = threading.Lock()
-        self._under_way = 0
-        self._allowance: Allowance | None = None
-        self._closed: tuple[str, datetime | None] | None = None
-
-    def take(self) -> None:
-        """Reserve one request, or raise Unread where it would be refused."""
-        with self._lock:
-            now = self._clock()
-            if self._closed is not None:
-                reason, until = self._closed
-                if until is None or now < until:
-                    raise Unread(VisitStatus.FAILED, reason)
-                self._closed = None
-            told = self._allowance
-            if told is not None and now >= told.resets_at:
-                told = self._allowance = None
-            if told is not None and told.remaining - self._under_way <= 0:
-                raise Unread(VisitStatus.FAILED, self.describe(told.limit))
-            self._under_way += 1
-
-    def settle(self, allowance: Allowance | None) -> None:
-        """Give back the reservation and note what the answer said is left."""
-        with self._lock:
-            self._under_way -= 1
-            if allowance is not None:
-                self._allowance = allowance
-
-    def close(self, reason: str, until: datetime | None = None) -> bool:
-        """Refuse everything until then (None: for good). True the first time."""
-        with self._lock:
-            first = self._closed is None
-            self._closed = (reason, until)
-            return first
-
-    @property
-    def remaining(self) -> int | None:
-        with self._lock:
-            return None if self._allowance is None else self._allowance.remaining
 
 
 def address(url: str) -> str:
@@ -262,133 +225,36 @@ def read_bounded(chunks: Iterable[bytes], url: str, rules: TransportRules, deadl
     return body
 
 
-def with_patience(
-    rules: TransportRules,
-    attempt: Callable[[], Answer],
-    *,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None] = time.sleep,
-) -> Answer:
-    """One request, tried again a bounded number of times.
+def inflated(pieces: Iterable[bytes], encoding: str, url: str) -> Iterator[bytes]:
+    """The pieces of a body before it was compressed, none of them large. Raises Unread.
 
-    Tried again are broken connections, truncated answers, 5xx, and limits that end within
-    `rules.max_wait`. Timeouts are not: they have cost their time already. The last answer is
-    returned whatever its status; an exception of the last try is raised.
+    The clients' own decoders unpack what has arrived at one go, however large it gets.
     """
-    for tried in range(rules.retries + 1):
-        last = tried == rules.retries
-        wait = rules.backoff * 2**tried
-        try:
-            answer = attempt()
-        except Unread as error:
-            if last or not error.again:
-                raise
-        else:
-            asked = seconds_to_wait(answer.headers, clock()) if answer.status in (403, 429, 503) else None
-            if last or (asked is None and answer.status not in RETRIED):
-                return answer
-            if asked is not None:
-                if asked > rules.max_wait:
-                    return answer
-                wait = max(wait, asked)
-        sleep(wait)
-    raise AssertionError("the loop returns or raises in its last turn")
-
-
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The decompressed body as it arrives, so that a slow answer cannot hide within one read."""
-    raw = response.raw
-    if not hasattr(raw, "read1"):
-        yield from response.iter_content(_CHUNK)
+    if encoding.strip().lower() in ("", "identity"):
+        yield from pieces
         return
-    while True:
-        piece = raw.read1(_CHUNK, decode_content=True)
-        if not piece:
-            return
-        yield piece
-
-
-def raise_unread(error: Exception, url: str, rules: TransportRules) -> NoReturn:
-    """Turn an exception of requests or urllib3 into Unread, without bodies and secrets."""
-    where = address(url)
-    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        raise Unread(VisitStatus.FAILED, f"no answer from {where} in time", too_much=True) from error
-    if isinstance(error, (urllib3.exceptions.DecodeError, requests.exceptions.ContentDecodingError)):
-        raise Unread(VisitStatus.FAILED, f"the answer of {where} cannot be decompressed") from error
-    if isinstance(error, (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)):
-        raise Unread(VisitStatus.FAILED, f"the answer of {where} broke off", again=True) from error
-    if isinstance(error, requests.exceptions.SSLError):
-        raise Unread(VisitStatus.FAILED, f"no secure connection to {where}") from error
-    if isinstance(error, requests.ConnectionError):
-        raise Unread(VisitStatus.FAILED, f"no connection to {where}", again=True) from error
-    kind = type(error).__name__
-    raise Unread(VisitStatus.FAILED, rules.say(f"asking {where} failed: {kind}")) from error
-
-
-class PatientAdapter(HTTPAdapter):
-    """The transport rules for any client built on requests: mount it on the client's session.
-
-    Subclasses say what stands before and after every single request (limits, counting).
-    Raises Unread where no whole answer came; answers with an error status are returned.
-    """
-
-    def __init__(
-        self, rules: TransportRules, meter: Meter, clock: Callable[[], datetime], pool_size: int = 10
-    ) -> None:
-        self.rules = rules
-        self.meter = meter
-        self.clock = clock
-        super().__init__(pool_connections=2, pool_maxsize=pool_size, max_retries=0)
-
-    def before(self, request: requests.PreparedRequest) -> None:
-        """Called before every request is sent; may raise Unread instead."""
-
-    def after(self, request: requests.PreparedRequest, answer: Answer | None) -> None:
-        """Called after every request that was sent; None when no answer came."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        # The timeouts of the client are replaced: some clients have none, and then wait for ever.
-        options = {"verify": kwargs.get("verify", True), "cert": kwargs.get("cert")}
-        proxies = kwargs.get("proxies")
-        kept: list[requests.Response] = []
-
-        def attempt() -> Answer:
-            response, answer = self._ask_once(request, options, proxies)
-            kept[:] = [response]
-            return answer
-
-        answer = with_patience(self.rules, attempt, clock=self.clock)
-        response = kept[0]
-        response.raw = io.BytesIO(answer.body)
-        if response.encoding is None:
-            # Guessing the character set of a long body takes seconds; every API here speaks UTF-8.
-            response.encoding = "utf-8"
-        return response
-
-    def _ask_once(
-        self, request: requests.PreparedRequest, options: dict[str, Any], proxies: Any
-    ) -> tuple[requests.Response, Answer]:
-        url = request.url or ""
-        self.before(request)
-        answer: Answer | None = None
-        self.meter.add(requests=1)
-        deadline = time.monotonic() + self.rules.total_timeout
-        try:
-            response = super().send(
-                request,
-                stream=True,
-                timeout=(self.rules.connect_timeout, self.rules.read_timeout),
-                proxies=proxies,
-                **options,
-            )
-            try:
-                body = read_bounded(_pieces(response), url, self.rules, deadline)
-            finally:
-                response.close()
-            self.meter.add(bytes=len(body))
-            answer = Answer(status=response.status_code, headers=lower_keys(response.headers), body=body)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise_unread(error, url, self.rules)
-        finally:
-            self.after(request, answer)
-        return response, answer
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        raise Unread(VisitStatus.FAILED, f"the answer of {address(url)} cannot be decompressed")
+    packed = unpacked = 0
+    machine = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    try:
+        for piece in pieces:
+            packed += len(piece)
+            while piece:
+                if machine.eof:
+                    # gzip allows several streams one after the other.
+                    machine = zlib.decompressobj(zlib.MAX_WBITS | 32)
+                out = machine.decompress(piece, CHUNK)
+                piece = machine.unused_data if machine.eof else machine.unconsumed_tail
+                unpacked += len(out)
+                if unpacked > max(_EXPANSION_FLOOR, MOST_EXPANSION * packed):
+                    reason = (
+                        f"the answer of {address(url)} unpacks to more than {MOST_EXPANSION} times its size"
+                    )
+                    raise Unread(VisitStatus.FAILED, reason, too_much=True)
+                if out:
+                    yield out
+    except zlib.error as error:
+        raise Unread(VisitStatus.FAILED, f"the answer of {address(url)} cannot be decompressed") from error
+    if packed and not machine.eof:
+        raise Unread(VisitStatus.FAILED, f"the answer of {address(url)} broke off", again=True)

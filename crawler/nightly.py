@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from crawler.context import Context, load_bases, make_sources, read_text, require_writable
 from crawler.discovery import Discovered, discover, discover_safely
-from crawler.gather import Gathered, Progress, gather
+from crawler.gather import Gathering
+from crawler.gather_budget import Allotment
+from crawler.gathered import Gathered, gathered_before
 from crawler.lock import run_lock
-from crawler.rating import Rated, rate
+from crawler.progress import NullProgress, Progress
+from crawler.rating import load_rated, rate, rate_safely
 from crawler.report import run_report
+from crawler.report.aftermath import load_aftermath
+from crawler.report.broken import why_broken
+from crawler.resuming import Begun, begin
+from crawler.resuming import RunKind as RunKind
 from crawler.sources.base import Source
 from db.candidates import count_candidates
-from db.load import load_projects, load_runs
 from db.models import RunStatus
 from db.queue import count_queue
-from db.save import begin_run, end_run, save_interrupted_runs, save_projects
+from db.runs import load_slugs, save_done
+from db.save import end_run, save_interrupted_runs, save_projects
 from db.session import session_scope
 from db.values import ImportResult
 from pipelines.errors import UsageError
 from pipelines.lineage_data import BaseModel
-from pipelines.model import JsonValue, VisitStatus
+from pipelines.model import JsonValue, Project, VisitStatus
 from pipelines.seeds import parse_seeds
 
 log = logging.getLogger(__name__)
-
-RunKind = Literal["nightly", "crawl", "rate", "discover"]
 
 DONE = 0
 INTERNAL_ERROR = 1
@@ -67,7 +70,7 @@ def ensure_projects(context: Context) -> None:
     Raises UsageError when there is neither a project nor a seed file.
     """
     with session_scope(context.engine) as session:
-        has_projects = bool(load_projects(session))
+        has_projects = bool(load_slugs(session))
     if has_projects and "seeds" not in context.settings.model_fields_set:
         return
     imported = import_seeds(context, context.settings.seeds)
@@ -89,66 +92,158 @@ def run(
     resume: bool = False,
     makers: Sequence[str] = (),
     progress: Progress | None = None,
+    at_end: Callable[[dict[str, JsonValue]], None] | None = None,
 ) -> RunResult:
     """Gather, rate, look for new candidates, and say what happened; a run of another kind does its part only.
 
     `makers` are the Hub accounts to look at for candidates, those of the seeds when none are named.
-    One run at a time works on a database. With `resume` the latest run is gone on with if it was
-    cut off. Raises LockHeldError, UsageError; everything a source does wrong is in the report.
+    One run at a time works on a database. A night that was cut off today is gone on with; with
+    `resume` any run that was. `at_end` gets the report once it is stored, whichever way the run
+    ends. Raises LockHeldError, UsageError; everything a source does wrong is in the report.
     """
     with run_lock(context.engine):
         with session_scope(context.engine, write=True) as session:
             save_interrupted_runs(session, context.clock())
         if kind != "rate":
             ensure_projects(context)
-        with session_scope(context.engine) as session:
-            load_projects(session, slugs)
         gathers = kind in ("nightly", "crawl")
         bases = load_bases(context.settings) if gathers else None
         if gathers:
             require_writable(context.archive)
-        run_id, kind = _begin(context, kind, resume)
-        gathered = Gathered()
-        rated: Rated | None = None
-        discovered: Discovered | None = None
-        status, exit_code = RunStatus.INTERRUPTED, None
-        started = context.clock()
+        begun = begin(context, kind, slugs, full=full, resume=resume)
+        night = _Night(context, begun, progress or NullProgress(), at_end)
         try:
             if gathers:
-                with _sources(context, bases) as sources:
-                    gather(
-                        context,
-                        sources,
-                        bases or [],
-                        run_id,
-                        slugs,
-                        full=full,
-                        progress=progress,
-                        result=gathered,
-                    )
-            if kind in ("nightly", "rate"):
-                rated = rate(context, slugs, run_id, gathered)
-            if kind == "nightly":
-                discovered = discover_safely(context, run_id, progress=progress)
-            elif kind == "discover":
-                discovered = discover(context, run_id, makers, progress=progress)
-            status, exit_code = RunStatus.DONE, _exit_code(kind, gathered, discovered)
-        finally:
-            with session_scope(context.engine, write=True) as session:
-                waiting = count_queue(session, context.clock())
-                report = run_report(
-                    run_id=run_id,
-                    kind=kind,
-                    started=started,
-                    ended=context.clock(),
-                    gathered=gathered,
-                    rated=rated,
-                    discovered=discovered,
-                    waiting=waiting,
-                    candidates=count_candidates(session),
+                night.gather(bases)
+            if begun.kind == "rate":
+                night.rate()
+            if begun.kind == "nightly":
+                night.phase("looking for new projects")
+                night.discovered = discover_safely(
+                    context, begun.run_id, full=begun.full, progress=night.progress.progress
                 )
-                end_run(session, run_id, context.clock(), status, exit_code, report)
-        return RunResult(run_id=run_id, exit_code=exit_code, report=report)
+            elif begun.kind == "discover":
+                night.discovered = discover(context, begun.run_id, makers, progress=night.progress.progress)
+            night.status = RunStatus.DONE
+        finally:
+            report = night.end()
+        return RunResult(run_id=begun.run_id, exit_code=night.exit_code or DONE, report=report)
+
+
+class _Night:
+    """A run under way: what it has come to so far, and its steps."""
+
+    def __init__(
+        self,
+        context: Context,
+        begun: Begun,
+        progress: Progress,
+        at_end: Callable[[dict[str, JsonValue]], None] | None,
+    ) -> None:
+        self.context = context
+        self.begun = begun
+        self.progress = progress
+        self.at_end = at_end
+        self.gathered = Gathered()
+        self.discovered: Discovered | None = None
+        self.status = RunStatus.INTERRUPTED
+        self.exit_code: int | None = None
+
+    def phase(self, text: str) -> None:
+        self.progress.phase(text)
+
+    def gather(self, bases: list[BaseModel] | None) -> None:
+        """Plan, visit and read everything; in a night rate every project once all of it is read."""
+        context, begun = self.context, self.begun
+        with _sources(context, bases) as sources:
+            if begun.earlier is not None:
+                source_of = {kind: source for source in sources for kind in source.kinds}
+                with session_scope(context.engine) as session:
+                    self.gathered = gathered_before(session, begun.earlier, source_of)
+            self.phase("planning")
+            allotment = Allotment(context, sources, begun.slugs, full=begun.full)
+            self.gathered.plan = allotment.plan
+            self.progress.planned(allotment.plan)
+            self.phase("visiting")
+            gathering = Gathering(
+                context,
+                sources,
+                bases or [],
+                begun.run_id,
+                finish=self.finish,
+                allotment=allotment,
+                full=begun.full,
+                also_read=begun.also_read,
+                progress=self.progress,
+                result=self.gathered,
+            )
+            gathering.go(tuple(dict.fromkeys([*allotment.plan.order, *begun.slugs])))
+
+    def finish(self, projects: Sequence[Project]) -> None:
+        """What is done with projects of which everything was read."""
+        if self.begun.kind == "nightly":
+            for project in projects:
+                rate_safely(self.context, project, self.begun.run_id, self.gathered)
+            return
+        with session_scope(self.context.engine, write=True) as session:
+            slugs = [project.slug for project in projects]
+            save_done(session, self.begun.run_id, slugs, self.context.clock())
+
+    def rate(self) -> None:
+        """Rate from what is stored."""
+        self.phase("rating")
+        slugs = None if self.begun.is_about_all else self.begun.slugs
+        rate(
+            self.context,
+            slugs,
+            self.begun.run_id,
+            self.gathered,
+            lambda done, total: self.progress.progress("rating", done, total),
+        )
+
+    def end(self) -> dict[str, JsonValue]:
+        """Store how the run has ended, and its report. What cut it off goes on being what ended it."""
+        broken = sys.exception()
+        if self.status is RunStatus.DONE:
+            self.exit_code = _exit_code(self.begun.kind, self.gathered, self.discovered)
+        try:
+            report = self._save_end(broken)
+        except Exception as error:
+            if broken is None:
+                raise
+            # The same trouble, most likely: a full disk. The next start finds a run that was cut off.
+            log.error("how the run ended could not be stored: %s", error)
+            return {}
+        if self.at_end:
+            self.at_end(report)
+        return report
+
+    def _save_end(self, broken: BaseException | None) -> dict[str, JsonValue]:
+        context, run_id = self.context, self.begun.run_id
+        # Whoever interrupts us does not wait; `openness report` tells the changes later.
+        hurry = isinstance(broken, KeyboardInterrupt)
+        aftermath = None if hurry else load_aftermath(context, run_id, self.gathered)
+        rates = self.begun.kind in ("nightly", "rate")
+        rated = load_rated(context, run_id) if rates else None
+        with session_scope(context.engine, write=True) as session:
+            report = run_report(
+                run_id=run_id,
+                kind=self.begun.kind,
+                started=self.begun.started,
+                ended=context.clock(),
+                gathered=self.gathered,
+                rated=rated,
+                discovered=self.discovered,
+                waiting=count_queue(session, context.clock()),
+                candidates=count_candidates(session),
+                plan=self.gathered.plan,
+                status=self.status,
+                exit_code=self.exit_code,
+                broke_off=why_broken(broken),
+                aftermath=aftermath,
+            )
+            end_run(session, run_id, context.clock(), self.status, self.exit_code, report)
+        return report
 
 
 @contextmanager
@@ -184,25 +279,6 @@ def _close_in_a_hurry(sources: Sequence[Source]) -> None:
         logging.disable(logging.NOTSET)
 
 
-def _begin(context: Context, kind: RunKind, resume: bool) -> tuple[int, RunKind]:
-    """The run to work on and its kind: a nightly run that is gone on with is finished as one, with rating."""
-    with session_scope(context.engine, write=True) as session:
-        if resume:
-            latest = [
-                stored for stored in load_runs(session, limit=10) if stored.kind in ("nightly", "crawl")
-            ][:1]
-            if latest and latest[0].status is RunStatus.INTERRUPTED:
-                log.info(
-                    "going on with the %s run %d of %s",
-                    latest[0].kind,
-                    latest[0].id,
-                    latest[0].started_at.isoformat(),
-                )
-                return latest[0].id, "nightly" if latest[0].kind == "nightly" else "crawl"
-            log.info("no run was cut off; a new one begins")
-        return begin_run(session, kind, context.clock(), os.getpid(), socket.gethostname()), kind
-
-
 def _exit_code(kind: RunKind, gathered: Gathered, discovered: Discovered | None) -> int:
     if gathered.internal_errors or (discovered and discovered.internal_error):
         return INTERNAL_ERROR
@@ -211,7 +287,8 @@ def _exit_code(kind: RunKind, gathered: Gathered, discovered: Discovered | None)
     if kind == "discover" and discovered and discovered.failed and not discovered.has_read_anything:
         return NOTHING_GATHERED
     if kind != "discover" and not gathered.has_read_anything:
-        return NOTHING_GATHERED if gathered.artifacts else DONE
+        all_wait = gathered.plan is not None and gathered.plan.waits
+        return NOTHING_GATHERED if gathered.artifacts or all_wait else DONE
     failed = gathered.count(VisitStatus.FAILED) or (discovered and discovered.failed)
     return SOME_FAILED if failed else DONE
 
@@ -219,7 +296,7 @@ def _exit_code(kind: RunKind, gathered: Gathered, discovered: Discovered | None)
 def require_projects(context: Context) -> None:
     """Raises UsageError when the database knows no project: there is nothing to work on."""
     with session_scope(context.engine) as session:
-        if not load_projects(session):
+        if not load_slugs(session):
             raise UsageError(
                 "the database knows no project yet: `openness import seeds FILE` or `openness nightly` first"
             )

@@ -12,13 +12,23 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any, Self
-from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from crawler.setting_values import (
+    Notify,
+    checked_smtp_url,
+    checked_webhook_url,
+    header_text,
+    host_and_port,
+    mail_address,
+    mail_addresses,
+    service_address,
+    split_at_commas,
+)
 from pipelines.errors import UsageError
 
 NAME = "openness-crawler"
@@ -34,33 +44,6 @@ def version() -> str:
         return metadata.version(NAME)
     except metadata.PackageNotFoundError:
         return "0"
-
-
-def _service_address(value: str) -> str:
-    """An absolute http(s) address without credentials, and without the slash at its end."""
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ValueError("is not a web address") from None
-    if parts.scheme not in ("http", "https") or not host or any(character.isspace() for character in value):
-        raise ValueError("has to be an absolute http or https address")
-    if "@" in parts.netloc:
-        raise ValueError("must not have credentials in it")
-    return value.rstrip("/")
-
-
-def _header_text(value: str) -> str:
-    """Text that can stand in a request header."""
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("has to be printable ASCII, as it is sent in a header")
-    return value
-
-
-def _split_at_commas(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
 
 class Settings(BaseSettings):
@@ -147,7 +130,7 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="seconds between two requests for pages of one host",
     )
-    allow_private_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_at_commas)] = Field(
+    allow_private_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = Field(
         (),
         alias="OPENNESS_ALLOW_PRIVATE_HOSTS",
         description="`host:port`, separated by commas: the only private and loopback addresses that a page may "
@@ -167,6 +150,13 @@ class Settings(BaseSettings):
         le=10_000,
         description="how many of those may be web pages",
     )
+    budget_reserve: int = Field(
+        5,
+        alias="OPENNESS_BUDGET_RESERVE",
+        ge=0,
+        le=90,
+        description="per cent of a token's limit that no night plans with: for whoever else uses the same token",
+    )
     http_timeout: float = Field(
         30.0,
         alias="OPENNESS_HTTP_TIMEOUT",
@@ -174,6 +164,14 @@ class Settings(BaseSettings):
         le=3600,
         allow_inf_nan=False,
         description="seconds to wait for a service to answer",
+    )
+    max_wait: float = Field(
+        300.0,
+        alias="OPENNESS_MAX_WAIT",
+        ge=0,
+        le=7200,
+        allow_inf_nan=False,
+        description="longest wait in seconds that a service may ask for before the night goes on without it",
     )
     user_agent_text: str = Field(
         "",
@@ -185,16 +183,75 @@ class Settings(BaseSettings):
         alias="OPENNESS_CONTACT",
         description="an address or a page at which a site's owner reaches whoever runs the crawl",
     )
+    schedule: str = Field(
+        "",
+        alias="OPENNESS_SCHEDULE",
+        description="when `openness schedule` begins a night, as five cron fields such as `17 2 * * *`",
+    )
+    timezone: str = Field(
+        "",
+        alias="OPENNESS_TIMEZONE",
+        description="whose clock that is, such as `Europe/Lisbon`; the machine's when not set",
+    )
+    schedule_jitter: int = Field(
+        0,
+        alias="OPENNESS_SCHEDULE_JITTER",
+        ge=0,
+        le=21_600,
+        description="seconds by which a night begins later at most, by chance, so that not all ask at once",
+    )
+    health_file: Path | None = Field(
+        None,
+        alias="OPENNESS_HEALTH_FILE",
+        description="what `openness schedule` writes while it lives and `openness schedule --healthy` reads",
+    )
+
+    mail_to: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(split_at_commas), AfterValidator(mail_addresses)
+    ] = Field(
+        (),
+        alias="OPENNESS_MAIL_TO",
+        description="mail addresses, separated by commas, that get the morning report",
+    )
+    mail_from: Annotated[str, AfterValidator(mail_address)] = Field(
+        "", alias="OPENNESS_MAIL_FROM", description="the mail address that it comes from"
+    )
+    smtp_url: Annotated[SecretStr | None, AfterValidator(checked_smtp_url)] = Field(
+        None,
+        alias="OPENNESS_SMTP_URL",
+        description="the mail server: `smtps://user:password@host`, or `smtp://host:587` with STARTTLS",
+    )
+    webhook_url: Annotated[SecretStr | None, AfterValidator(checked_webhook_url)] = Field(
+        None,
+        alias="OPENNESS_WEBHOOK_URL",
+        description="where the morning report is posted as JSON, in a form that chat tools take; a secret",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        alias="OPENNESS_WEBHOOK_SECRET",
+        description="signs what is posted, by the Standard Webhooks convention",
+    )
+    notify: Notify = Field(
+        Notify.ALWAYS,
+        alias="OPENNESS_NOTIFY",
+        description="after which nights the report is sent: `always`, `changes` (something to decide or to look "
+        "at) or `problems`",
+    )
+    metrics_file: Path | None = Field(
+        None,
+        alias="OPENNESS_METRICS_FILE",
+        description="where a night writes metrics for Prometheus; a name that ends in `.prom`, for the node exporter",
+    )
 
     @field_validator("github_api_url", "github_graphql_url", "hf_endpoint", "pypi_url", "arxiv_url")
     @classmethod
     def _check_service_address(cls, value: str) -> str:
-        return _service_address(value.strip())
+        return service_address(value.strip())
 
     @field_validator("user_agent_text", "contact")
     @classmethod
     def _check_header_text(cls, value: str) -> str:
-        return _header_text(value.strip())
+        return header_text(value.strip())
 
     @field_validator("curator")
     @classmethod
@@ -209,7 +266,7 @@ class Settings(BaseSettings):
         text = "" if value is None else value.get_secret_value().strip()
         if any(character.isspace() for character in text):
             raise ValueError("is no token: it has a space in it")
-        return SecretStr(_header_text(text)) if text else None
+        return SecretStr(header_text(text)) if text else None
 
     @field_validator("database_url")
     @classmethod
@@ -236,13 +293,13 @@ class Settings(BaseSettings):
         decorated = any(spec or conversion for _, _, spec, conversion in parsed)
         if decorated or not {"host", "path"} <= fields <= set(GATEWAY_FIELDS):
             raise ValueError("has to name {host} and {path}, may name {scheme}, and no other field")
-        _service_address(value.format(scheme="https", host="example.org", path="/"))
+        service_address(value.format(scheme="https", host="example.org", path="/"))
         return value
 
     @field_validator("allow_private_hosts")
     @classmethod
     def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(_host_and_port(entry) for entry in value))
+        return tuple(dict.fromkeys(host_and_port(entry) for entry in value))
 
     @property
     def user_agent(self) -> str:
@@ -312,18 +369,6 @@ def describe_settings() -> Iterator[SettingDescription]:
             shown = f"{default:g}"
         shown = _SHOWN_DEFAULTS.get(str(field.alias), shown)
         yield SettingDescription(variable=str(field.alias), default=shown, meaning=str(field.description))
-
-
-def _host_and_port(entry: str) -> str:
-    """One `host:port`, in lower case; an IPv6 address stands in brackets."""
-    try:
-        parts = urlsplit(f"//{entry}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or not port or parts.path or parts.query or parts.fragment or "@" in entry:
-        raise ValueError(f"has to list host:port, which {entry!r} is not")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _usage_error(error: ValidationError) -> UsageError:

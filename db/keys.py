@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -42,67 +42,70 @@ def part_key(ref: ArtifactRef, part: str) -> str:
     return digest_of([ref.kind.value, ref.id, part])
 
 
-def insert_missing(
+def insert_all_missing(
     session: Session,
     row: type[Base],
-    values: Mapping[str, Any],  # Any: columns have many types
+    values: Sequence[Mapping[str, Any]],  # Any: columns have many types
     unique: Sequence[str],
-) -> int | None:
-    """Insert a row unless one with the same unique columns is there. Its id, or None when one was."""
+) -> dict[tuple[Any, ...], int]:
+    """Insert the rows of which none with the same unique columns is there; the ids of those, by these columns."""
+    if not values:
+        return {}
     table = row.__table__
     assert isinstance(table, Table)
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing(index_elements=list(unique)).returning(table.c.id)
-    return session.execute(statement, dict(values)).scalar_one_or_none()
-
-
-def find_or_add(
-    session: Session,
-    row: type[Base],
-    values: Mapping[str, Any],  # Any: columns have many types
-    unique: Sequence[str],
-) -> tuple[int, bool]:
-    """The id of the row with these unique columns, and whether it was added just now."""
-    table = row.__table__
-    assert isinstance(table, Table)
-    wanted: list[ColumnElement[bool]] = [table.c[name] == values[name] for name in unique]
-    query = select(table.c.id).where(*wanted)
-    found = session.execute(query).scalar_one_or_none()
-    if found is not None:
-        return int(found), False
-    added = insert_missing(session, row, values, unique)
-    if added is not None:
-        return added, True
-    # Another process was faster; its row is committed by now.
-    return int(session.execute(query).scalar_one()), False
+    keys = [table.c[name] for name in unique]
+    statement = insert(table).on_conflict_do_nothing(index_elements=list(unique)).returning(table.c.id, *keys)
+    return {tuple(found[1:]): found[0] for found in session.execute(statement, [dict(v) for v in values])}
 
 
 def ensure_artifacts(session: Session, refs: Iterable[ArtifactRef]) -> dict[ArtifactRef, int]:
     """The row ids of artifacts, added where they are new."""
     wanted = {artifact_key(ref): ref for ref in refs}
-    found: dict[ArtifactRef, int] = {}
-    for keys in chunks(wanted):
-        rows = session.execute(select(ArtifactRow.key, ArtifactRow.id).where(ArtifactRow.key.in_(keys)))
-        found.update({wanted[key]: artifact_id for key, artifact_id in rows})
+    ids = _find_by_key(session, ArtifactRow, wanted)
     # In one order everywhere, so that two processes cannot wait for each other.
-    for key, ref in sorted(wanted.items()):
-        if ref not in found:
-            values = {"key": key, "kind": ref.kind, "identifier": ref.id}
-            found[ref], _ = find_or_add(session, ArtifactRow, values, ["key"])
+    new = [
+        {"key": key, "kind": ref.kind, "identifier": ref.id}
+        for key, ref in sorted(wanted.items())
+        if key not in ids
+    ]
+    ids |= _add_by_key(session, ArtifactRow, new)
+    return {ref: ids[key] for key, ref in wanted.items()}
+
+
+def ensure_parts(
+    session: Session, parts: Iterable[tuple[ArtifactRef, str]]
+) -> dict[tuple[ArtifactRef, str], int]:
+    """The row ids of parts of artifacts, added where they are new."""
+    wanted = {part_key(ref, part): (ref, part) for ref, part in parts}
+    ids = _find_by_key(session, PartRow, wanted)
+    missing = {key: place for key, place in sorted(wanted.items()) if key not in ids}
+    if missing:
+        artifacts = ensure_artifacts(session, {ref for ref, _ in missing.values()})
+        new = [
+            {"key": key, "artifact_id": artifacts[ref], "name": part} for key, (ref, part) in missing.items()
+        ]
+        ids |= _add_by_key(session, PartRow, new)
+    return {place: ids[key] for key, place in wanted.items()}
+
+
+def _find_by_key(session: Session, row: type[ArtifactRow | PartRow], keys: Iterable[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for some in chunks(keys):
+        rows = session.execute(select(row.key, row.id).where(row.key.in_(some)))
+        found.update((key, row_id) for key, row_id in rows)
     return found
 
 
-def ensure_part(session: Session, ref: ArtifactRef, part: str) -> int:
-    """The row id of a part of an artifact, added where it is new."""
-    key = part_key(ref, part)
-    found = session.scalar(select(PartRow.id).where(PartRow.key == key))
-    if found is not None:
-        return found
-    artifact_id = ensure_artifacts(session, [ref])[ref]
-    part_id, _ = find_or_add(
-        session, PartRow, {"key": key, "artifact_id": artifact_id, "name": part}, ["key"]
-    )
-    return part_id
+def _add_by_key(
+    session: Session,
+    row: type[ArtifactRow | PartRow],
+    values: Sequence[Mapping[str, Any]],  # Any: columns have many types
+) -> dict[str, int]:
+    added = {key: row_id for (key,), row_id in insert_all_missing(session, row, values, ["key"]).items()}
+    # Another process was faster with these; its rows are committed by now.
+    added |= _find_by_key(session, row, [value["key"] for value in values if value["key"] not in added])
+    return added
 
 
 def project_ids(session: Session, slugs: Iterable[str]) -> dict[str, int]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from db.keys import project_ids
+from db.keys import artifact_key, chunks, project_ids
 from db.models import ArtifactRow, ProjectArtifactRow
 from db.rows import ref_from
-from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin
+from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin, Role
 
 
 def retire_links(session: Session, slug: str, keep: Iterable[Artifact]) -> tuple[ArtifactRef, ...]:
@@ -27,6 +27,22 @@ def retire_lineage(
 ) -> tuple[ArtifactRef, ...]:
     """The same for the bases of one kind that lineage brought."""
     return _retire(session, slug, keep, ProjectArtifactRow.origin == Origin.LINEAGE, ArtifactRow.kind == kind)
+
+
+def load_only_mentioned(session: Session, refs: Iterable[ArtifactRef]) -> set[ArtifactRef]:
+    """Those of the GitHub repositories that documents mention and that are nobody's code: no rule asks
+    whether they are there."""
+    wanted = {artifact_key(ref): ref for ref in refs if ref.kind is ArtifactKind.GITHUB}
+    counts = or_(ProjectArtifactRow.origin != Origin.LINK, ProjectArtifactRow.role != Role.OTHER)
+    query = (
+        select(ArtifactRow.key)
+        .join(ProjectArtifactRow, ProjectArtifactRow.artifact_id == ArtifactRow.id)
+        .where(ProjectArtifactRow.active, counts)
+    )
+    needed = {
+        key for keys in chunks(wanted) for key in session.scalars(query.where(ArtifactRow.key.in_(keys)))
+    }
+    return {ref for key, ref in wanted.items() if key not in needed}
 
 
 def _retire(

@@ -5,14 +5,13 @@ Ratings and proposals have their own modules and can be imported from here as we
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.keys import artifact_key, chunks, project_ids
+from db.links import load_only_mentioned
 from db.models import (
     ArtifactRow,
     EvidenceRow,
@@ -28,9 +27,9 @@ from db.models import (
 from db.proposals import load_proposals
 from db.ratings import load_decisions, load_ratings
 from db.rows import evidence_from, ref_from, snapshot_from
+from db.states import TELLING, load_states
 from db.values import BodyArchive, StoredRun, StoredSnapshot, StoredVisit
 from pipelines.model import (
-    MAIN_PART,
     Artifact,
     ArtifactRef,
     Evidence,
@@ -38,19 +37,21 @@ from pipelines.model import (
     Project,
     Snapshot,
     Validators,
+    VisitRequest,
     VisitStatus,
 )
 
 __all__ = [
     "load_current_snapshots",
     "load_decisions",
-    "load_digests",
     "load_evidence",
+    "load_evidence_and_visits",
     "load_known",
     "load_latest_visits",
     "load_projects",
     "load_proposals",
     "load_ratings",
+    "load_requests",
     "load_run",
     "load_run_visits",
     "load_runs",
@@ -60,9 +61,6 @@ __all__ = [
     "load_validators",
     "load_visited",
 ]
-
-_UNREAD = {VisitStatus.DENIED, VisitStatus.FAILED}
-_TELLING = [VisitStatus.OK, VisitStatus.UNCHANGED, VisitStatus.MISSING]
 
 
 def load_projects(session: Session, slugs: Iterable[str] | None = None) -> list[Project]:
@@ -128,116 +126,32 @@ def _load_artifacts(session: Session, ids: Sequence[int]) -> dict[int, list[Arti
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PartState:
-    """A part with its latest visit, and the snapshot and validators of the latest visit that read it."""
-
-    visit_id: int
-    visit: StoredVisit
-    snapshot: StoredSnapshot | None
-    validators: Validators | None
-
-
-def _latest(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    """The latest visit of the part in the outer query. Ordered, so that an index answers it at once."""
-    query = select(VisitRow.id).where(VisitRow.part_id == PartRow.id, *conditions).correlate(PartRow)
-    return query.order_by(VisitRow.id.desc()).limit(1).scalar_subquery()
-
-
-@cache
-def _states_query() -> Select[ArtifactRow, PartRow, VisitRow, VisitStatus, VisitRow, SnapshotRow]:
-    """Parts with their artifact, latest visit, status of the latest that told anything, latest reading."""
-    latest, telling, reading = aliased(VisitRow), aliased(VisitRow), aliased(VisitRow)
-    return (
-        select(ArtifactRow, PartRow, latest, telling.status, reading, SnapshotRow)
-        .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
-        .join(latest, latest.id == _latest())
-        .outerjoin(telling, telling.id == _latest(VisitRow.status.in_(_TELLING)))
-        .outerjoin(reading, reading.id == _latest(VisitRow.snapshot_id.is_not(None)))
-        .outerjoin(SnapshotRow, SnapshotRow.id == reading.snapshot_id)
-    )
-
-
-def _load_states(session: Session, refs: Iterable[ArtifactRef]) -> list[_PartState]:
-    """What is known of every part of some artifacts, sorted by artifact and part."""
-    query = _states_query()
-    groups: dict[ArtifactRef, list[_PartState]] = {}
-    for keys in chunks(sorted({artifact_key(ref) for ref in refs})):
-        for row in session.execute(query.where(ArtifactRow.key.in_(keys))):
-            state = _state(*row)
-            groups.setdefault(state.visit.ref, []).append(state)
-    states = [state for group in groups.values() for state in _with_main_part(group)]
-    return sorted(states, key=lambda state: (state.visit.ref, state.visit.part))
-
-
-def _state(
-    artifact: ArtifactRow,
-    part: PartRow,
-    latest: VisitRow,
-    known: VisitStatus | None,
-    reading: VisitRow | None,
-    snapshot: SnapshotRow | None,
-) -> _PartState:
-    stored = validators = None
-    if reading is not None and snapshot is not None:
-        stored = snapshot_from(artifact, part, snapshot)
-        validators = Validators(
-            sha256=snapshot.sha256,
-            etag=reading.etag,
-            last_modified=reading.last_modified,
-            token=reading.token,
-        )
-    visit = StoredVisit(
-        ref=ref_from(artifact),
-        part=part.name,
-        url=latest.url,
-        at=latest.at,
-        status=latest.status,
-        http_status=latest.http_status,
-        reason=latest.reason,
-        known=known,
-        stale=latest.status in _UNREAD and known is not None,
-    )
-    return _PartState(visit_id=latest.id, visit=visit, snapshot=stored, validators=validators)
-
-
-def _with_main_part(states: Sequence[_PartState]) -> Iterator[_PartState]:
-    """The parts of one artifact, with what the visit of its main part says of all of them.
-
-    A main part that is missing takes all parts with it; one that was denied or failed after a part
-    was last visited means that the part could not be read either.
-    """
-    main = next((state for state in states if state.visit.part == MAIN_PART[state.visit.ref.kind]), None)
-    for state in states:
-        yield state if main is None or state is main else _under(main, state)
-
-
-def _under(main: _PartState, state: _PartState) -> _PartState:
-    whole, own = main.visit, state.visit
-    gone = whole.known is VisitStatus.MISSING
-    unread = whole.status in _UNREAD and main.visit_id > state.visit_id
-    if own.status is VisitStatus.MISSING or not (gone or unread):
-        return state
-    known = VisitStatus.MISSING if gone else own.known
-    visit = replace(
-        own,
-        at=whole.at,
-        status=whole.status,
-        http_status=whole.http_status,
-        reason=whole.reason,
-        known=known,
-        stale=whole.status in _UNREAD and known is not None,
-    )
-    return replace(state, visit=visit)
-
-
 def load_known(session: Session, refs: Iterable[ArtifactRef]) -> dict[ArtifactRef, dict[str, Validators]]:
     """For each artifact and part that was ever read: what its service needs to tell whether it changed."""
     known: dict[ArtifactRef, dict[str, Validators]] = {ref: {} for ref in refs}
-    for state in _load_states(session, list(known)):
+    for state in load_states(session, list(known)):
         if state.validators is not None:
             known[state.visit.ref][state.visit.part] = state.validators
     return known
+
+
+def load_requests(session: Session, refs: Iterable[ArtifactRef], *, full: bool = False) -> list[VisitRequest]:
+    """What a source is told of artifacts that it is to visit; with `full` nothing of what is stored."""
+    wanted = list(dict.fromkeys(refs))
+    known: dict[ArtifactRef, dict[str, Validators]] = {ref: {} for ref in wanted}
+    absent: set[ArtifactRef] = set()
+    for state in [] if full else load_states(session, wanted):
+        if state.validators is not None:
+            known[state.visit.ref][state.visit.part] = state.validators
+        if state.is_absent and not state.visit.doubtful:
+            absent.add(state.visit.ref)
+    mentioned = set() if full else load_only_mentioned(session, wanted)
+    return [
+        VisitRequest(
+            ref=ref, known=known[ref], was_missing=ref in absent, absence_counts=ref not in mentioned
+        )
+        for ref in wanted
+    ]
 
 
 def load_validators(session: Session, ref: ArtifactRef) -> dict[str, Validators]:
@@ -247,7 +161,7 @@ def load_validators(session: Session, ref: ArtifactRef) -> dict[str, Validators]
 
 def load_latest_visits(session: Session, refs: Iterable[ArtifactRef]) -> list[StoredVisit]:
     """What the latest attempt to read each part came to, sorted by artifact and part."""
-    return [state.visit for state in _load_states(session, refs)]
+    return [state.visit for state in load_states(session, refs)]
 
 
 def load_stored_snapshots(session: Session, refs: Iterable[ArtifactRef]) -> list[StoredSnapshot]:
@@ -256,11 +170,7 @@ def load_stored_snapshots(session: Session, refs: Iterable[ArtifactRef]) -> list
     Of each part the one that was read last, unless the part or its whole artifact was found missing
     since. Failure and denial change nothing, neither a snapshot nor an absence.
     """
-    return [
-        state.snapshot
-        for state in _load_states(session, refs)
-        if state.snapshot is not None and state.visit.known is not VisitStatus.MISSING
-    ]
+    return [state.standing for state in load_states(session, refs) if state.standing is not None]
 
 
 def load_current_snapshots(
@@ -284,19 +194,51 @@ def load_unextracted(
     return [snapshot for snapshot in standing if snapshot.id not in read]
 
 
-def load_evidence(session: Session, refs: Iterable[ArtifactRef]) -> list[Evidence]:
-    """The evidence in the snapshots that stand, as the latest extractors found it, in a fixed order."""
-    standing = load_stored_snapshots(session, refs)
+def load_evidence(
+    session: Session, refs: Iterable[ArtifactRef], kinds: Collection[str] | None = None
+) -> list[Evidence]:
+    """The evidence in the snapshots that stand, as the latest extractors found it, in a fixed order.
+
+    Of the kinds named, or of every kind.
+    """
+    return _load_evidence_of(session, load_stored_snapshots(session, refs), kinds)
+
+
+def load_evidence_and_visits(
+    session: Session, refs: Iterable[ArtifactRef]
+) -> tuple[list[Evidence], list[StoredVisit]]:
+    """`load_evidence` and `load_latest_visits` in one."""
+    states = load_states(session, refs)
+    standing = [state.standing for state in states if state.standing is not None]
+    return _load_evidence_of(session, standing, None), [state.visit for state in states]
+
+
+def _load_evidence_of(
+    session: Session, standing: Sequence[StoredSnapshot], kinds: Collection[str] | None
+) -> list[Evidence]:
     found: dict[int, list[Evidence]] = {}
     for snapshots in chunks(standing):
         by_id = {snapshot.id: snapshot for snapshot in snapshots}
         latest = select(func.max(ExtractionRow.id)).where(ExtractionRow.snapshot_id.in_(list(by_id)))
         query = (
-            select(EvidenceRow)
+            # Columns and no rows of the mapped class: those take three times as long to make.
+            select(
+                EvidenceRow.id,
+                EvidenceRow.snapshot_id,
+                EvidenceRow.kind,
+                EvidenceRow.quote_start,
+                EvidenceRow.quote_end,
+                EvidenceRow.quote_text,
+                EvidenceRow.field_path,
+                EvidenceRow.field_value,
+                EvidenceRow.value,
+            )
             .where(EvidenceRow.extraction_id.in_(latest.group_by(ExtractionRow.snapshot_id)))
             .order_by(EvidenceRow.extraction_id, EvidenceRow.ordinal)
         )
-        for row in session.scalars(query):
+        if kinds is not None:
+            query = query.where(EvidenceRow.kind.in_(sorted(kinds)))
+        for row in session.execute(query):
             snapshot = by_id[row.snapshot_id]
             found.setdefault(snapshot.id, []).append(evidence_from(row, snapshot))
     return [item for snapshot in standing for item in found.get(snapshot.id, ())]
@@ -315,11 +257,6 @@ def load_snapshot(session: Session, sha256: str) -> StoredSnapshot | None:
     if row is None:
         return None
     return snapshot_from(*row)
-
-
-def load_digests(session: Session) -> list[str]:
-    """The digests of all snapshots, sorted: what the archive must hold."""
-    return sorted(session.scalars(select(SnapshotRow.sha256).distinct()))
 
 
 def load_run(session: Session, run_id: int) -> StoredRun | None:
@@ -356,21 +293,40 @@ def _stored_run(row: RunRow) -> StoredRun:
         pid=row.pid,
         host=row.host,
         report=report,
+        asked=row.asked or {},
+        spent=row.spent or {},
     )
 
 
-def load_visited(session: Session, run_id: int) -> set[ArtifactRef]:
-    """The artifacts of which the run has stored a visit: a resumed run leaves them out.
+def load_visited(
+    session: Session, run_id: int, refs: Iterable[ArtifactRef] | None = None
+) -> set[ArtifactRef]:
+    """The artifacts, of those named or of all, of which the run has stored a visit: a resumed run leaves them out.
 
     An artifact counts from its first stored visit, so the visits of one artifact belong into one
     transaction.
     """
-    visited = (
-        select(PartRow.artifact_id)
-        .join(VisitRow, VisitRow.part_id == PartRow.id)
-        .where(VisitRow.run_id == run_id)
-    )
-    return {ref_from(row) for row in session.scalars(select(ArtifactRow).where(ArtifactRow.id.in_(visited)))}
+    if refs is None:
+        visited = (
+            select(PartRow.artifact_id)
+            .join(VisitRow, VisitRow.part_id == PartRow.id)
+            .where(VisitRow.run_id == run_id)
+        )
+        rows = session.scalars(select(ArtifactRow).where(ArtifactRow.id.in_(visited)))
+        return {ref_from(row) for row in rows}
+    wanted = {artifact_key(ref): ref for ref in refs}
+    found: set[ArtifactRef] = set()
+    for keys in chunks(wanted):
+        # By the artifact, not by the run: a run has visited more than anybody asks about.
+        query = (
+            select(ArtifactRow.key)
+            .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
+            .join(VisitRow, VisitRow.part_id == PartRow.id)
+            .where(ArtifactRow.key.in_(keys), VisitRow.run_id == run_id)
+            .distinct()
+        )
+        found.update(wanted[key] for key in session.scalars(query))
+    return found
 
 
 def load_run_visits(session: Session, run_id: int) -> list[tuple[StoredVisit, bool]]:
@@ -393,7 +349,7 @@ def load_run_visits(session: Session, run_id: int) -> list[tuple[StoredVisit, bo
             status=row.status,
             http_status=row.http_status,
             reason=row.reason,
-            known=row.status if row.status in _TELLING else None,
+            known=row.status if row.status in TELLING else None,
             stale=False,
         )
         found.append((visit, row.status is VisitStatus.OK and fetched_at == row.at))

@@ -2,7 +2,9 @@
 
     projects ─ project_artifacts ─ artifacts ─ parts ─┬─ visits ─ runs
                                                       └─ snapshots ─┬─ extractions
-                                                                    └─ evidence
+                                                                    ├─ evidence
+                                                                    └─ pruned_bodies (by digest)
+    run_projects ─ runs, projects
     candidates ─ projects
     projects ─┬─ proposals ─┬─ findings ─ finding_evidence ─ evidence
               │             └─ proposal_evidence ─ evidence
@@ -35,6 +37,7 @@ from db.base import DIGEST
 from db.base import Base as Base
 from db.candidate_row import CandidateRow as CandidateRow
 from db.columns import ExactJson, PlainJson, enum_type
+from db.listing_row import ListingRow as ListingRow
 from pipelines.errors import StorageError
 from pipelines.model import ArtifactKind, DecisionKind, JsonValue, Origin, Outcome, Rating, Role, VisitStatus
 
@@ -100,6 +103,9 @@ class ProjectArtifactRow(Base):
     )
     named_by_part: Mapped[str | None] = mapped_column(comment="the part that names it")
     named_by_text: Mapped[str | None] = mapped_column(comment="the words that name it")
+    added_at: Mapped[datetime | None] = mapped_column(
+        comment="when it came to belong to it; null where that was not noted"
+    )
 
 
 class PartRow(Base):
@@ -129,10 +135,26 @@ class RunRow(Base):
     report: Mapped[JsonValue] = mapped_column(
         PlainJson(), comment="the run report; empty object until it ends"
     )
+    asked: Mapped[JsonValue | None] = mapped_column(
+        PlainJson(), comment="projects and options of the command"
+    )
+    spent: Mapped[JsonValue | None] = mapped_column(
+        PlainJson(), comment="requests by service, as of the last commit"
+    )
+
+
+class RunProjectRow(Base):
+    """That a run is done with a project: gathered and, in a night, rated."""
+
+    __tablename__ = "run_projects"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"), primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True)
+    done_at: Mapped[datetime] = mapped_column(comment="when it was done with it")
 
 
 class SnapshotRow(Base):
-    """A stored capture. Its bytes are in the archive under its sha256."""
+    """A stored capture. Its bytes are in the archive under its sha256, unless they were pruned."""
 
     __tablename__ = "snapshots"
     __table_args__ = (UniqueConstraint("part_id", "sha256"),)
@@ -149,6 +171,16 @@ class SnapshotRow(Base):
     etag: Mapped[str] = mapped_column(comment="HTTP validator at that time, or empty")
     last_modified: Mapped[str] = mapped_column(comment="HTTP validator at that time, or empty")
     token: Mapped[str] = mapped_column(comment="the source's own change signal at that time, or empty")
+
+
+class PrunedBodyRow(Base):
+    """That the bytes of snapshots were removed from the archive on purpose; gone once they are there again."""
+
+    __tablename__ = "pruned_bodies"
+
+    sha256: Mapped[str] = mapped_column(DIGEST, primary_key=True, comment="digest of the bytes")
+    pruned_at: Mapped[datetime] = mapped_column(comment="when it was decided that they go")
+    pruned_by: Mapped[str] = mapped_column(comment="who had them removed")
 
 
 class VisitRow(Base):

@@ -50,16 +50,18 @@ def load_queue(
     ratings: Iterable[Rating] | None = None,
     rated: bool | None = None,
     min_confidence: float = 0.0,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int | None = None,
     offset: int = 0,
 ) -> list[Question]:
     """The open questions: biggest change of class first, then the surest, then the oldest.
 
     Filters: projects, dimensions, proposed classes, whether the cell has a rating already (`rated`),
-    least confidence. Raises UsageError for an unknown slug.
+    least confidence, when the rules began to say so. Raises UsageError for an unknown slug.
     """
     query, change = _questions(now)
-    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence):
+    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence, since, until):
         query = query.where(condition)
     query = query.order_by(
         change.desc(), ProposalRow.confidence.desc(), ProposalRow.current_since, ProposalRow.id
@@ -77,10 +79,12 @@ def count_queue(
     ratings: Iterable[Rating] | None = None,
     rated: bool | None = None,
     min_confidence: float = 0.0,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> int:
     """The number of open questions, with the filters of `load_queue`."""
     query, _ = _questions(now)
-    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence):
+    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence, since, until):
         query = query.where(condition)
     return session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
@@ -92,6 +96,8 @@ def _conditions(
     ratings: Iterable[Rating] | None,
     rated: bool | None,
     min_confidence: float,
+    since: datetime | None,
+    until: datetime | None,
 ) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if slugs is not None:
@@ -104,6 +110,10 @@ def _conditions(
         found.append(_CURRENT.id.is_not(None) if rated else _CURRENT.id.is_(None))
     if min_confidence > 0:
         found.append(ProposalRow.confidence >= min_confidence)
+    if since is not None:
+        found.append(ProposalRow.current_since >= since)
+    if until is not None:
+        found.append(ProposalRow.current_since <= until)
     return found
 
 

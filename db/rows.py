@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Row
+
 from db.models import ArtifactRow, EvidenceRow, PartRow, SnapshotRow
 from db.values import StoredSnapshot
 from pipelines.errors import StorageError
@@ -27,8 +31,8 @@ def snapshot_from(artifact: ArtifactRow, part: PartRow, row: SnapshotRow) -> Sto
     )
 
 
-def evidence_from(row: EvidenceRow, snapshot: StoredSnapshot) -> Evidence:
-    """Evidence as it was extracted from its snapshot."""
+def evidence_from(row: EvidenceRow | Row[*tuple[Any, ...]], snapshot: StoredSnapshot) -> Evidence:
+    """Evidence as it was extracted from its snapshot. `row`: an EvidenceRow, or its columns of that name."""
     where: Quote | FieldValue
     if row.quote_text is not None and row.quote_start is not None and row.quote_end is not None:
         where = Quote(start=row.quote_start, end=row.quote_end, text=row.quote_text)

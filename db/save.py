@@ -1,6 +1,7 @@
 """Everything that the crawl and the rules write: projects, runs, visits, evidence.
 
-Proposals are written by `db.save_proposals`, decisions by `db.decide`. All functions work in the
+Visits and evidence are written by `db.save_visits`, proposals by `db.save_proposals`, decisions by
+`db.decide`; the first two can be imported from here as well. All functions work in the
 caller's transaction and commit nothing themselves.
 """
 
@@ -9,51 +10,45 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db.candidate_row import CandidateRow, CandidateStatus
-from db.keys import chunks, ensure_artifacts, ensure_part, find_or_add, insert_missing, project_ids
+from db.keys import chunks, ensure_artifacts, project_ids
 from db.models import (
-    ArtifactRow,
-    EvidenceRow,
-    ExtractionRow,
-    PartRow,
     ProjectArtifactRow,
     ProjectRow,
     RunRow,
     RunStatus,
-    SnapshotRow,
-    VisitRow,
 )
-from db.save_proposals import evidence_values, save_proposal, save_proposals
+from db.save_proposals import save_proposal, save_proposals
+from db.save_visits import save_extraction, save_extractions, save_visit, save_visits
 from db.session import refresh_statistics
-from db.values import BodyArchive, ImportResult, SavedVisit
-from pipelines.errors import StorageError, UsageError
+from db.values import ImportResult
+from pipelines.errors import UsageError
 from pipelines.model import (
     Artifact,
     ArtifactRef,
-    Capture,
-    Evidence,
     JsonValue,
     Origin,
     Project,
     Role,
-    Visit,
-    VisitStatus,
 )
 
 __all__ = [
     "begin_run",
     "end_run",
+    "resume_run",
     "save_artifacts",
     "save_extraction",
+    "save_extractions",
     "save_interrupted_runs",
     "save_project",
     "save_projects",
     "save_proposal",
     "save_proposals",
     "save_visit",
+    "save_visits",
 ]
 
 _AFTER_SEEDS = 1_000_000
@@ -79,7 +74,7 @@ def save_projects(session: Session, projects: Sequence[Project], now: datetime) 
             added.append(project.slug)
             continue
         fields = _set_fields(row, project)
-        artifacts = _set_seed_artifacts(session, row.id, project, artifact_ids, links.get(row.id, {}))
+        artifacts = _set_seed_artifacts(session, row.id, project, artifact_ids, links.get(row.id, {}), now)
         if fields or artifacts or not row.active:
             row.active = True
             row.changed_at = now
@@ -141,7 +136,7 @@ def _add_project(
     _set_fields(row, project)
     session.add(row)
     session.flush()
-    _set_seed_artifacts(session, row.id, project, artifact_ids, {})
+    _set_seed_artifacts(session, row.id, project, artifact_ids, {}, now)
     return row
 
 
@@ -173,6 +168,7 @@ def _set_seed_artifacts(
     project: Project,
     artifact_ids: Mapping[ArtifactRef, int],
     links: Mapping[tuple[int, Role], ProjectArtifactRow],
+    now: datetime,
 ) -> bool:
     """Set the artifacts that the seed entry names; whether anything was otherwise before."""
     seeds = dict.fromkeys(
@@ -184,7 +180,7 @@ def _set_seed_artifacts(
     for position, (artifact_id, role) in enumerate(seeds):
         link = links.get((artifact_id, role))
         if link is None:
-            session.add(_link(project_id, artifact_id, role, Origin.SEED, position))
+            session.add(_link(project_id, artifact_id, role, Origin.SEED, position, now))
             different = True
         elif (link.origin, link.active, link.position) != (Origin.SEED, True, position):
             link.origin, link.active, link.position = Origin.SEED, True, position
@@ -197,7 +193,9 @@ def _set_seed_artifacts(
     return different
 
 
-def _link(project_id: int, artifact_id: int, role: Role, origin: Origin, position: int) -> ProjectArtifactRow:
+def _link(
+    project_id: int, artifact_id: int, role: Role, origin: Origin, position: int, now: datetime | None
+) -> ProjectArtifactRow:
     return ProjectArtifactRow(
         project_id=project_id,
         artifact_id=artifact_id,
@@ -205,11 +203,17 @@ def _link(project_id: int, artifact_id: int, role: Role, origin: Origin, positio
         origin=origin,
         position=position,
         active=True,
+        added_at=now,
     )
 
 
-def save_artifacts(session: Session, slug: str, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+def save_artifacts(
+    session: Session, slug: str, artifacts: Sequence[Artifact], now: datetime | None = None
+) -> tuple[Artifact, ...]:
     """Add artifacts that links or lineage name to a project; those that are new to it are given back.
+
+    `now` is noted as the time since which they wait for their first visit; where it is not given
+    they wait since their project was added.
 
     What the project has already, in the same role, stays as it is. Raises UsageError for an
     unknown project and ValueError for an artifact that only seeds may name.
@@ -228,7 +232,7 @@ def save_artifacts(session: Session, slug: str, artifacts: Sequence[Artifact]) -
         if link is not None and link.active:
             continue
         if link is None:
-            link = links[key] = _link(project_id, *key, artifact.origin, _AFTER_SEEDS)
+            link = links[key] = _link(project_id, *key, artifact.origin, _AFTER_SEEDS, now)
             session.add(link)
         link.origin, link.active, link.position = artifact.origin, True, _AFTER_SEEDS
         if artifact.named_by is not None:
@@ -240,12 +244,36 @@ def save_artifacts(session: Session, slug: str, artifacts: Sequence[Artifact]) -
     return tuple(new)
 
 
-def begin_run(session: Session, kind: str, now: datetime, pid: int, host: str) -> int:
-    """Note that a run has begun; its id."""
-    run = RunRow(kind=kind, started_at=now, status=RunStatus.RUNNING, pid=pid, host=host, report={})
+def begin_run(
+    session: Session,
+    kind: str,
+    now: datetime,
+    pid: int,
+    host: str,
+    asked: Mapping[str, JsonValue] | None = None,
+) -> int:
+    """Note that a run has begun, and what it was asked to do; its id."""
+    run = RunRow(
+        kind=kind,
+        started_at=now,
+        status=RunStatus.RUNNING,
+        pid=pid,
+        host=host,
+        report={},
+        asked=dict(asked or {}),
+    )
     session.add(run)
     session.flush()
     return run.id
+
+
+def resume_run(session: Session, run_id: int, pid: int, host: str) -> None:
+    """Note that a run that was cut off is gone on with. Raises UsageError when there is no such run."""
+    run = session.get(RunRow, run_id)
+    if run is None:
+        raise UsageError(f"there is no run {run_id}")
+    run.status, run.ended_at, run.exit_code, run.pid, run.host = RunStatus.RUNNING, None, None, pid, host
+    session.flush()
 
 
 def end_run(
@@ -273,96 +301,3 @@ def save_interrupted_runs(session: Session, now: datetime) -> list[int]:
         values = {"status": RunStatus.INTERRUPTED, "ended_at": now}
         session.execute(update(RunRow).where(RunRow.id.in_(run_ids)).values(values))
     return found
-
-
-def save_visit(session: Session, archive: BodyArchive, run_id: int, visit: Visit) -> SavedVisit:
-    """Store one visit and, if it brought new bytes, a snapshot. The one road from sources into the database.
-
-    The bytes are in the archive before the row is committed. Bytes equal to those that stood
-    before make the visit an unchanged one; so the same capture twice adds no snapshot. A visit
-    that claims to be unchanged although nothing is stored is kept as failed.
-    """
-    part_id = ensure_part(session, visit.ref, visit.part)
-    standing = _load_standing(session, part_id)
-    values: dict[str, JsonValue] = {"status": visit.status, "reason": visit.reason, "snapshot_id": None}
-    values |= {"etag": "", "last_modified": "", "token": ""}
-    is_new = False
-    if visit.capture is not None:
-        sha256 = archive.put(visit.capture.body)
-        values |= {name: getattr(visit.capture, name) for name in ("etag", "last_modified", "token")}
-        if standing is not None and standing[0].sha256 == sha256:
-            values |= {"status": VisitStatus.UNCHANGED, "snapshot_id": standing[0].id}
-        else:
-            values["snapshot_id"], is_new = _save_snapshot(session, part_id, visit, visit.capture, sha256)
-    elif visit.status is VisitStatus.UNCHANGED and standing is not None:
-        values["snapshot_id"] = standing[0].id
-        values |= {name: getattr(standing[1], name) for name in ("etag", "last_modified", "token")}
-    elif visit.status is VisitStatus.UNCHANGED:
-        values |= {
-            "status": VisitStatus.FAILED,
-            "reason": "said to be unchanged, but nothing is stored of it",
-        }
-    values |= {"run_id": run_id, "part_id": part_id, "url": visit.url, "at": visit.at}
-    session.execute(insert(VisitRow), values | {"http_status": visit.http_status})
-    return SavedVisit(status=values["status"], snapshot_id=values["snapshot_id"], is_new_snapshot=is_new)
-
-
-def _load_standing(session: Session, part_id: int) -> tuple[SnapshotRow, VisitRow] | None:
-    """The snapshot of the latest visit that read the part, and that visit."""
-    row = session.execute(
-        select(SnapshotRow, VisitRow)
-        .join(VisitRow, VisitRow.snapshot_id == SnapshotRow.id)
-        .where(VisitRow.part_id == part_id, VisitRow.snapshot_id.is_not(None))
-        .order_by(VisitRow.id.desc())
-        .limit(1)
-    ).first()
-    return None if row is None else (row[0], row[1])
-
-
-def _save_snapshot(
-    session: Session, part_id: int, visit: Visit, capture: Capture, sha256: str
-) -> tuple[int, bool]:
-    values = {
-        "part_id": part_id,
-        "sha256": sha256,
-        "url": visit.url,
-        "media_type": capture.media_type,
-        "size": len(capture.body),
-        "fetched_at": visit.at,
-        "etag": capture.etag,
-        "last_modified": capture.last_modified,
-        "token": capture.token,
-    }
-    return find_or_add(session, SnapshotRow, values, ["part_id", "sha256"])
-
-
-def save_extraction(
-    session: Session, snapshot_id: int, extractor_version: str, evidence: Sequence[Evidence]
-) -> bool:
-    """Store what a version of the extractors found in a snapshot; False when that is stored already.
-
-    Raises StorageError when there is no such snapshot or the evidence is not of it.
-    """
-    row = session.execute(
-        select(ArtifactRow.kind, ArtifactRow.identifier, PartRow.name, SnapshotRow.sha256)
-        .join(PartRow, PartRow.id == SnapshotRow.part_id)
-        .join(ArtifactRow, ArtifactRow.id == PartRow.artifact_id)
-        .where(SnapshotRow.id == snapshot_id)
-    ).one_or_none()
-    if row is None:
-        raise StorageError(f"there is no snapshot {snapshot_id} to store evidence of")
-    owner = (ArtifactRef(kind=row[0], id=row[1]), row[2], row[3])
-    for item in evidence:
-        if (item.ref, item.part, item.sha256) != owner:
-            raise StorageError(f"evidence of {item.ref} {item.part} is not of snapshot {snapshot_id}")
-    version = {"snapshot_id": snapshot_id, "extractor_version": extractor_version}
-    extraction_id = insert_missing(session, ExtractionRow, version, ["snapshot_id", "extractor_version"])
-    if extraction_id is None:
-        return False
-    rows = [
-        evidence_values(item, snapshot_id) | {"extraction_id": extraction_id, "ordinal": ordinal}
-        for ordinal, item in enumerate(evidence)
-    ]
-    if rows:
-        session.execute(insert(EvidenceRow), rows)
-    return True

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.evidence_values import evidence_values
 from db.keys import chunks, part_key, project_ids
 from db.models import (
     EvidenceRow,
@@ -19,6 +20,7 @@ from db.models import (
     ProposalRow,
     SnapshotRow,
 )
+from db.pins import load_resting_on_pruned
 from pipelines.errors import StorageError
 from pipelines.model import Evidence, JsonValue, Proposal, Quote, canonical_json
 
@@ -27,24 +29,6 @@ _AT_ONCE = 50
 
 _ONLY_NAMED = -1
 """Ordinal of evidence that no extraction holds."""
-
-
-def evidence_values(evidence: Evidence, snapshot_id: int) -> dict[str, JsonValue]:
-    """The columns of a piece of evidence, without extraction and ordinal."""
-    where = evidence.where
-    quote = where if isinstance(where, Quote) else None
-    field = None if isinstance(where, Quote) else where
-    return {
-        "snapshot_id": snapshot_id,
-        "kind": evidence.kind,
-        "key": evidence.key,
-        "quote_start": quote.start if quote else None,
-        "quote_end": quote.end if quote else None,
-        "quote_text": quote.text if quote else None,
-        "field_path": field.path if field else None,
-        "field_value": field.value if field else None,
-        "value": dict(evidence.value),
-    }
 
 
 def save_proposal(session: Session, proposal: Proposal, run_id: int | None, now: datetime) -> bool:
@@ -72,6 +56,8 @@ def save_proposals(session: Session, proposals: Sequence[Proposal], run_id: int 
         known |= _add(session, chunk, ids, run_id, now)
     wanted = {(ids[proposal.slug], proposal.dimension): known[proposal.identity] for proposal in proposals}
     moved = {cell: proposal_id for cell, proposal_id in wanted.items() if current.get(cell) != proposal_id}
+    back = set(moved.values()) - {known[identity] for identity in added}
+    _move_to_bytes_that_are_there(session, proposals, known, back)
     _set_current(session, [current[cell] for cell in moved if cell in current], {"is_current": False})
     _set_current(session, list(moved.values()), {"is_current": True, "current_since": now})
     return len(added)
@@ -92,6 +78,26 @@ def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str]
     return {(project_id, dimension): proposal_id for project_id, dimension, proposal_id in found}
 
 
+def _move_to_bytes_that_are_there(
+    session: Session, proposals: Sequence[Proposal], ids: Mapping[str, int], back: set[int]
+) -> None:
+    """Let proposals that become current again rest on the snapshots of today where those of then were pruned.
+
+    It is the same evidence: what it says and where is part of a proposal's identity, the digest of
+    the bytes is not. What was decided about is never pruned, so no decision's grounds are touched.
+    """
+    stale = load_resting_on_pruned(session, back)
+    anew = [(ids[proposal.identity], proposal) for proposal in proposals if ids[proposal.identity] in stale]
+    if not anew:
+        return
+    for chunk in chunks(sorted(stale)):
+        findings = select(FindingRow.id).where(FindingRow.proposal_id.in_(chunk))
+        session.execute(delete(FindingEvidenceRow).where(FindingEvidenceRow.finding_id.in_(findings)))
+        session.execute(delete(FindingRow).where(FindingRow.proposal_id.in_(chunk)))
+        session.execute(delete(ProposalEvidenceRow).where(ProposalEvidenceRow.proposal_id.in_(chunk)))
+    _add_grounds(session, anew)
+
+
 def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str, JsonValue]) -> None:
     for ids in chunks(proposals):
         session.execute(update(ProposalRow).where(ProposalRow.id.in_(ids)).values(dict(values)))
@@ -105,7 +111,6 @@ def _add(
     now: datetime,
 ) -> dict[str, int]:
     """Insert proposals, not yet current, with findings and links to evidence; their ids by identity."""
-    evidence_ids = _EvidenceIds(session, proposals)
     values = [
         {
             "identity": proposal.identity,
@@ -129,15 +134,21 @@ def _add(
     ]
     insertion = insert(ProposalRow).returning(ProposalRow.id, sort_by_parameter_order=True)
     ids = session.scalars(insertion, values).all()
-    _add_findings(session, list(zip(ids, proposals, strict=True)), evidence_ids)
+    _add_grounds(session, list(zip(ids, proposals, strict=True)))
+    return {proposal.identity: proposal_id for proposal_id, proposal in zip(ids, proposals, strict=True)}
+
+
+def _add_grounds(session: Session, proposals: Sequence[tuple[int, Proposal]]) -> None:
+    """Insert findings and links to evidence of proposals that have none yet."""
+    evidence_ids = _EvidenceIds(session, [proposal for _, proposal in proposals])
+    _add_findings(session, proposals, evidence_ids)
     links = [
         {"proposal_id": proposal_id, "ordinal": ordinal, "evidence_id": evidence_ids[item]}
-        for proposal_id, proposal in zip(ids, proposals, strict=True)
+        for proposal_id, proposal in proposals
         for ordinal, item in enumerate(proposal.evidence)
     ]
     if links:
         session.execute(insert(ProposalEvidenceRow), links)
-    return {proposal.identity: proposal_id for proposal_id, proposal in zip(ids, proposals, strict=True)}
 
 
 def _add_findings(

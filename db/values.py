@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from pipelines.model import (
     Proposal,
     Rating,
     Snapshot,
+    Visit,
     VisitStatus,
 )
 
@@ -48,6 +49,18 @@ class ImportResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeptVisit:
+    """A visit whose bytes are in the archive already: their digest and number.
+
+    What it captured holds no bytes any more. The digest is empty where nothing was captured.
+    """
+
+    visit: Visit
+    sha256: str = ""
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SavedVisit:
     """How a visit was stored. `status` is unchanged where the bytes were those that stood before."""
 
@@ -63,7 +76,9 @@ class StoredVisit:
     An attempt that found the whole artifact missing, denied or failed speaks for all its parts.
     `known` is what the latest attempt that told anything came to: ok and unchanged mean that a
     snapshot stands, missing that the part is not there, None that nothing was ever learnt.
-    `stale`: the latest attempt was denied or failed, and what was known before stands.
+    `stale`: the latest attempt was denied or failed, and what was known before stands. `doubtful`: the
+    service said "not there" in a way in which it also speaks of what is blocked, and was not asked again,
+    since nothing depended on it.
     """
 
     ref: ArtifactRef
@@ -75,6 +90,7 @@ class StoredVisit:
     reason: str
     known: VisitStatus | None
     stale: bool
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +140,11 @@ class StoredCandidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A run and its report. `ended_at` and `exit_code` are None while it runs."""
+    """A run and its report. `ended_at` and `exit_code` are None while it runs.
+
+    `asked` are projects and options of its command, `spent` the usage by service as of its last
+    commit; both are empty where nothing was noted.
+    """
 
     id: int
     kind: str
@@ -135,6 +155,8 @@ class StoredRun:
     pid: int
     host: str
     report: Mapping[str, JsonValue]
+    asked: Mapping[str, JsonValue] = field(default_factory=dict)
+    spent: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,9 @@ from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Evidence, Origi
 
 LINEAGE_DEPTH = 3
 
+FOLLOWED = frozenset({"link", "hub.datasets", "package.link", "install", "hub.base_model"})
+"""The kinds of evidence that lead to further artifacts; the functions below look at no others."""
+
 REVIEWED = re.compile(
     r"aclanthology\.org|openreview\.net|proceedings\.|papers\.nips\.cc|neurips\.cc|jmlr\.org|dl\.acm\.org|doi\.org/(?!10\.48550)",
     re.I,

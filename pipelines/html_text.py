@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -49,8 +49,11 @@ UNSAFE_IN_ADDRESS = {
 }
 
 
-def render_html(page: str, url: str = "") -> str:
-    """The visible text of a page as Markdown; links are made absolute with the page's address."""
+def render_html(page: str, url: str = "", left_out: Callable[[Tag], bool] | None = None) -> str:
+    """The visible text of a page as Markdown; links are made absolute with the page's address.
+
+    `left_out` names further elements that are not rendered.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Beautiful Soup guesses that short pages are file names.
         try:
@@ -61,7 +64,7 @@ def render_html(page: str, url: str = "") -> str:
     title = soup.title.get_text(" ", strip=True) if soup.title else ""
     if title:
         renderer.add("paragraph", "# " + " ".join(title.split()))
-    for node, is_opening in _walk(soup, renderer):
+    for node, is_opening in _walk(soup, renderer, left_out):
         if not is_opening:
             renderer.close(node)
     renderer.flush()
@@ -134,7 +137,9 @@ def _layout_tables(soup: BeautifulSoup) -> set[int]:
     return found
 
 
-def _walk(soup: BeautifulSoup, renderer: _Renderer) -> Iterator[tuple[Tag, bool]]:
+def _walk(
+    soup: BeautifulSoup, renderer: _Renderer, left_out: Callable[[Tag], bool] | None
+) -> Iterator[tuple[Tag, bool]]:
     """(tag, False) when a tag is left; texts and openings go to the renderer. Without recursion."""
     stack: list[tuple[Tag | NavigableString, bool]] = [(soup, True)]
     while stack:
@@ -146,7 +151,7 @@ def _walk(soup: BeautifulSoup, renderer: _Renderer) -> Iterator[tuple[Tag, bool]
         if not is_opening:
             yield node, False
             continue
-        if _is_unseen(node):
+        if _is_unseen(node) or (left_out is not None and left_out(node)):
             continue
         renderer.open(node)
         stack.append((node, False))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipelines.artifact_ids import id_problem
-from pipelines.model import ArtifactKind, ArtifactRef, JsonValue
+from pipelines.model import ArtifactKind, ArtifactRef, JsonValue, digest_of
 
 MAX_ITEMS = 300
 """Tags, datasets or files of one model that are looked at."""
@@ -53,6 +53,21 @@ class ListedModel:
     def name(self) -> str:
         """Its name without the account."""
         return self.id.rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPage:
+    """A page of the Hub's list as it was given: the entries as JSON, what the Hub calls this answer, and
+    the question for the next page (empty at the end)."""
+
+    etag: str
+    body: str
+    following: str = ""
+
+
+def question_key(question: str) -> str:
+    """What a question for a page is kept under: addresses may be long."""
+    return digest_of(["listing", question])
 
 
 def owner_of(identifier: str) -> str:

@@ -14,7 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
+
+from pipelines.volatile import steady
 
 # Parsed JSON (or YAML front matter): `Any` because documents from strangers have no static type.
 JsonValue = Any
@@ -175,12 +178,14 @@ class VisitRequest:
     """An artifact to be visited, with what is stored of it (by part; empty on the first visit).
 
     `was_missing`: the latest visit that told anything found that there is no such artifact, so that
-    the same answer again needs no second question.
+    the same answer again needs no second question. `absence_counts`: a rule may rest on it that the
+    artifact is not there, so that a source must not take somebody else's cheap word for it.
     """
 
     ref: ArtifactRef
     known: Mapping[str, Validators] = field(default_factory=dict)
     was_missing: bool = False
+    absence_counts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +206,8 @@ class Visit:
     `part` names the document within the artifact ("card", "file:README.md"); every source lists
     its parts in its module docstring. `url` is the public address at which a person sees the
     part. A capture is there exactly when the status is OK. `reason` says in one line why a part
-    was not read; it never holds a secret or a body.
+    was not read; it never holds a secret or a body. `validators`, of an unchanged part only, are those
+    that the service gives now; None: those of the reading that stands.
     """
 
     ref: ArtifactRef
@@ -212,10 +218,13 @@ class Visit:
     capture: Capture | None = None
     http_status: int | None = None
     reason: str = ""
+    validators: Validators | None = None
 
     def __post_init__(self) -> None:
         if (self.capture is not None) != (self.status is VisitStatus.OK):
             raise ValueError(f"{self.ref} {self.part}: a capture belongs to status ok and to no other")
+        if self.validators is not None and self.status is not VisitStatus.UNCHANGED:
+            raise ValueError(f"{self.ref} {self.part}: validators belong to status unchanged and to no other")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +257,11 @@ class FieldValue:
     value: JsonValue
 
 
+KEY_LENGTH = 500
+"""Characters of a passage that its identity is made of. Less than the longest quote, so that a counter which
+grew by a digit does not move the end of a quote that was cut."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """An exact quote or field of a snapshot, with a kind and a normalised value.
@@ -275,9 +289,11 @@ class Evidence:
     def key(self) -> str:
         """Identity of the evidence: what was found and said, not when, where in the file or in which bytes.
 
-        A README that grew a paragraph elsewhere, a re-read card, a moved offset leave it as it was.
+        A README that grew a paragraph elsewhere, a re-read card, a moved offset leave it as it was; so does
+        a counter or a clock within the passage (see `pipelines.volatile`).
         """
-        return digest_of([self.kind, str(self.ref), self.part, self.passage, self.value])
+        passage = _steady(self.passage)[:KEY_LENGTH] if isinstance(self.where, Quote) else self.passage
+        return digest_of([self.kind, str(self.ref), self.part, passage, _steady_value(self.value)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +338,15 @@ class Proposal:
                 self.evidence_digest,
             ]
         )
+
+
+# A night asks several times for the keys of one project's evidence. Passages are short.
+_steady = lru_cache(maxsize=8192)(steady)
+
+
+def _steady_value(value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A normalised value whose words (a title, the text of a link) may count or tell the time, too."""
+    return {name: _steady(item) if isinstance(item, str) else item for name, item in value.items()}
 
 
 def canonical_json(value: JsonValue) -> bytes:

@@ -11,6 +11,8 @@
 | `huge`          | 200 and `size` bytes (256 MB) without a Content-Length                       |
 | `redirect_loop` | 302 to itself                                                                |
 | `login_page`    | 302 to a page that asks for a password; with `status` 200 that page at once  |
+| `bot_wall`      | 200 and a page that wants to know whether a human asks                       |
+| `script_page`   | 200 and a page that would be drawn by JavaScript                             |
 """
 
 from __future__ import annotations
@@ -29,9 +31,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Kind = Literal[
-    "status", "reset", "hang", "slow", "truncate", "garbage", "huge", "redirect_loop", "login_page"
+    "status",
+    "reset",
+    "hang",
+    "slow",
+    "truncate",
+    "garbage",
+    "huge",
+    "redirect_loop",
+    "login_page",
+    "bot_wall",
+    "script_page",
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
+HTML = "text/html; charset=utf-8"
 
 # The key under which server.py leaves the transport of a connection in the scope of its requests.
 TRANSPORT = "sandbox.transport"
@@ -42,6 +55,18 @@ LOGIN = b"""<!DOCTYPE html>
 <form method="post" action="/login"><label>User name <input name="user"></label>
 <label>Password <input type="password" name="password"></label><button>Sign in</button></form></body></html>
 """
+
+WALL = b"""<!DOCTYPE html>
+<html lang="en"><head><title>Just a moment...</title></head>
+<body><h1>One more step</h1><p>Verify that you are human. This takes a second.</p>
+<script src="/challenge.js"></script></body></html>
+"""
+SCRIPTED = b"""<!DOCTYPE html>
+<html lang="en"><head><title>Welcome</title></head>
+<body><noscript>You need to enable JavaScript to run this app.</noscript><div id="root"></div>
+<script src="/static/app.js"></script></body></html>
+"""
+PAGES = {"bot_wall": WALL, "script_page": SCRIPTED}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,6 +129,8 @@ class Faults:
             await RedirectResponse(quote(target, safe="/?=&%:+,"), 302)(scope, receive, send)
         elif fault.kind == "login_page":
             await _login(fault.status or 302, scope["path"])(scope, receive, send)
+        elif fault.kind in PAGES:
+            await Response(PAGES[fault.kind], media_type=HTML)(scope, receive, send)
         elif fault.kind == "reset":
             reset(scope)
         elif fault.kind == "hang":
@@ -184,7 +211,7 @@ def _is_login(path: str) -> bool:
 
 def _login(status: int, path: str = "") -> Response:
     if status == 200:
-        return Response(LOGIN, media_type="text/html; charset=utf-8")
+        return Response(LOGIN, media_type=HTML)
     parts = path.split("/")
     place = "/".join(parts[:4]) if path.startswith("/web/") else ""
     return RedirectResponse(f"{place}/login?return_to={quote(path, safe='')}", status)

@@ -115,7 +115,10 @@ class Hub:
         start = int(unquote(query.get("cursor", "0")))
         size = max(1, min(LIST_LIMIT, int(query.get("limit", LIST_LIMIT))))
         shown = [info_json(thing) for thing in found[start : start + size]]
-        some = [_listed(value, _is_true(query, "full"), _is_true(query, "cardData")) for value in shown]
+        if asked := query.getlist("expand"):
+            some = [_expanded(value, asked) for value in shown]
+        else:
+            some = [_listed(value, _is_true(query, "full"), _is_true(query, "cardData")) for value in shown]
         headers = {}
         if start + size < len(found):
             here = f"{base_url(request)}{request.url.path}"
@@ -152,6 +155,8 @@ class Hub:
     def info(self, request: Request, thing: Thing) -> Response:
         """What there is of a model or dataset; its sizes with `blobs`."""
         value = info_json(thing, blobs=_is_true(request.query_params, "blobs"))
+        if asked := request.query_params.getlist("expand"):
+            value = _expanded(value, asked)
         return answer(request, json_bytes(value), JSON, headers={"X-Repo-Commit": _sha(thing)}, weak=True)
 
     def file(self, request: Request) -> Response:
@@ -293,6 +298,11 @@ def _listed(value: Json, full: bool, card: bool) -> Json:
     if not card:
         hidden = hidden | {"cardData"}
     return {key: part for key, part in value.items() if key not in hidden}
+
+
+def _expanded(value: Json, asked: list[str]) -> Json:
+    """What was asked for by name, and what the Hub always shows."""
+    return {key: part for key, part in value.items() if key in {"_id", "id", *asked}}
 
 
 def _is_true(query: QueryParams, name: str) -> bool:

@@ -32,6 +32,7 @@ class State:
     limits: Limits = field(default_factory=Limits)
     tree_limit: int = 100_000
     hub_redirect: bool = False
+    answered: dict[str, int] = field(default_factory=dict)
 
 
 def token_of(request: Request) -> str | None:

@@ -15,14 +15,27 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 MAX_LENGTH = 4000
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# Names that resolve on the machine or in its network only (RFC 6761, RFC 6762, RFC 8375, ICANN's .internal).
-LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+# Names that resolve on the machine or in its network only (RFC 6761, RFC 6762, RFC 7686, RFC 8375, ICANN's
+# .internal, the names that ICANN has put aside because networks use them, and those of clusters).
+LOCAL_SUFFIXES = (
+    *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".lan", ".home", ".corp"),
+    *(".home.arpa", ".in-addr.arpa", ".ip6.arpa", ".onion", ".svc"),
+)
 
 FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 # The last label of every spelling that inet_aton reads as an IPv4 address, and of no name in the DNS.
 NUMERIC_LABEL = re.compile(r"0x[0-9a-f]*|[0-9]+")
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What the ipaddress module of this Python takes for public, and is not to be asked: special purposes of
+# IANA's registries that are newer or deprecated, and the one public address at which a cloud serves secrets
+# to its machines.
+NOT_TO_BE_ASKED = (
+    *(ipaddress.ip_network(text) for text in ("192.88.99.0/24", "168.63.129.16/32", "192.0.0.0/24")),
+    *(ipaddress.ip_network(text) for text in ("::/8", "100::/64", "2001::/23", "3fff::/20", "5f00::/16")),
+)
+# ISATAP (RFC 5214): the last 64 bits name an IPv4 address.
+ISATAP_MARKS = (0x00005EFE, 0x02005EFE)
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -30,7 +43,8 @@ IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 def is_public_ip(text: str) -> bool:
     """Is this an IP address of the public internet?
 
-    An IPv6 address that carries an IPv4 one (mapped, 6to4, Teredo, NAT64) is as public as what it carries.
+    An IPv6 address that carries an IPv4 one (mapped, 6to4, NAT64, ISATAP) is as public as what it carries;
+    through Teredo nothing is asked.
     """
     try:
         ip: IpAddress = ipaddress.ip_address(text)
@@ -39,12 +53,20 @@ def is_public_ip(text: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.scope_id is not None or ip.is_site_local or ip.teredo is not None:
             return False
-        carried = ip.ipv4_mapped or ip.sixtofour
-        if carried is None and ip in NAT64:
-            carried = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        carried = _carried(ip)
         if carried is not None:
             ip = carried
+    if any(ip.version == network.version and ip in network for network in NOT_TO_BE_ASKED):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address to which an IPv6 one leads in the end."""
+    number = int(ip)
+    if ip in NAT64 or (number >> 32) & 0xFFFFFFFF in ISATAP_MARKS:
+        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+    return ip.ipv4_mapped or ip.sixtofour
 
 
 def host_and_port(host: str, port: int) -> str:

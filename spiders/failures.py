@@ -20,6 +20,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.web.client import ResponseFailed
 
 from spiders.addresses import shown
+from spiders.connection import OversizedHead
 from spiders.protocol import Limits
 from spiders.resolver import refused_hosts
 
@@ -28,6 +29,10 @@ REDIRECT_OVERFLOW = "max redirections reached"
 
 class UnreadableBody(IgnoreRequest):
     """The body cannot be unpacked within the limits."""
+
+
+class TooLargeUnpacked(UnreadableBody):
+    """The body is larger than it may be, however small it was packed."""
 
 
 class Refused(IgnoreRequest):
@@ -103,6 +108,8 @@ def _unresolved(host: str) -> str:
 def _broken_answer(error: DownloadFailedError) -> str:
     cause = error.__cause__
     reasons = cause.reasons if isinstance(cause, ResponseFailed) else []
+    if any(reason.check(OversizedHead) for reason in reasons):
+        return "too large: the headers do not end"
     if any(reason.check(SSL.Error) for reason in reasons):
         return "the TLS handshake failed or the certificate is not valid"
     return "the connection broke off or the answer is not HTTP"

@@ -8,6 +8,7 @@ from scrapy.crawler import Crawler
 from scrapy.http import Response
 
 from spiders.addresses import host_of
+from spiders.connection import STATUS_HEADER, BoundedFactory
 from spiders.gateway import Gateway
 from spiders.page_spider import spider_of
 
@@ -21,6 +22,7 @@ class PageHandler(HTTP11DownloadHandler):
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)
+        self._pool._factory = BoundedFactory
         template = crawler.settings["WEB_GATEWAY"]
         self._gateway = Gateway(template) if template else None
 
@@ -29,9 +31,12 @@ class PageHandler(HTTP11DownloadHandler):
         await spider.pace.turn(host_of(request.url))
         spider.counters.requests += 1
         if self._gateway is None:
-            return await super().download_request(request)
+            response = await super().download_request(request)
+            response.headers.pop(STATUS_HEADER, None)
+            return response
         sent = request.replace(url=self._gateway.outward(request.url))
         response = await super().download_request(sent)
+        response.headers.pop(STATUS_HEADER, None)
         location = response.headers.get("Location")
         if location is not None and 300 <= response.status < 400:
             target = self._gateway.public_location(location.decode("latin-1"), request.url)

@@ -22,6 +22,9 @@ from spiders.addresses import shown
 WALL_TEXT_LIMIT = 1200
 # Fewer visible characters than this beside a script: the page draws itself with JavaScript.
 SCRIPTED_TEXT_LIMIT = 60
+# An empty frame to be filled by JavaScript, or a request for it, counts on a page with less text than this.
+FRAME_TEXT_LIMIT = 400
+FRAME_SEARCHED = 200_000
 TEXT_LIMIT = 2 * WALL_TEXT_LIMIT
 # More markup than this before the text begins is not walked through.
 TAG_LIMIT = 200_000
@@ -48,25 +51,51 @@ LOGIN_WORD = re.compile(
     re.VERBOSE,
 )
 # What a page is called that is nothing but a login form.
-LOGIN_TITLE = re.compile(r"\b (?: log | sign ) [ -]? (?: in | on ) \b", re.VERBOSE | re.IGNORECASE)
-WALL_PHRASE = re.compile(
-    r"""verif(?:y|ying) \s (?:that \s)? you \s are \s (?:a \s)? (?:not \s a \s (?:ro)?bot | human)
-      | (?:are | if) \s you(?:'re|\s are)? \s (?:not \s)? (?:a \s (?:ro)?bot | human)
-      | checking \s (?:your \s browser | if \s the \s site \s connection \s is \s secure)
-      | enable \s javascript (?:\s and \s cookies)? \s to \s continue
-      | attention \s required! \s \| \s cloudflare
-      | complete \s (?:the | this) \s (?:security \s check | captcha)
-      | unusual \s traffic \s from \s your
-      | ddos \s protection \s by
-      | ^ \s* just \s a \s moment \s? (?:\.\.\.|…)
-      | pardon \s our \s interruption""",
+LOGIN_TITLE = re.compile(
+    r"""\b (?: log | sign ) [ -]? (?: in | on ) \b | \b authenticat (?: ion | e ) \b | \b sso \b
+      | \b anmeld(?:en|ung) \b | \b connexion \b | \b iniciar \s sesi[oó]n \b | 登录 | 登入 | ログイン""",
     re.VERBOSE | re.IGNORECASE,
 )
+WALL_PHRASE = re.compile(
+    r"""verif(?:y|ying) \s (?:that \s)? you(?:'re | \s are)? \s (?:an? \s)? (?:not \s an? \s (?:ro)?bot | human)
+      | (?:are | if | sure) \s you(?:'re|\s are)? \s (?:not \s)? (?:an? \s)? (?: (?:ro)?bot | human)
+      | (?:checking | validating) \s (?:your \s browser | if \s the \s site \s connection \s is \s secure)
+      | (?:human | browser | security) \s (?:verification | check) \s (?:required | in \s progress | to \s continue)
+      | enable \s javascript (?:\s and \s cookies)? \s to \s continue
+      | attention \s required! \s \| \s cloudflare
+      | complete \s (?:the | this | a) \s (?:security \s check | captcha)
+      | unusual \s (?:traffic | activity) \s from \s your
+      | (?:you | your \s ip (?:\s address)?) \s (?:have | has) \s been \s blocked
+      | access \s to \s this \s page \s has \s been \s denied
+      | incapsula \s incident | ddos-?guard
+      | press \s (?:&amp; | & | and) \s hold \s to
+      | ddos \s protection \s by
+      | ^ \s* (?:just \s a \s moment | one \s moment,? \s please) \s? (?:\.\.\.|…)
+      | pardon \s our \s interruption
+      | (?:请|請) (?:完成|进行|進行) .{0,6} (?:验证|驗證) | 人机验证""",
+    re.VERBOSE | re.IGNORECASE,
+)
+NEEDS_JAVASCRIPT = re.compile(
+    r"""(?: enable | activate | turn \s on | switch \s on | requires? | needs? | without ) \s (?:to \s (?:enable|run) \s)? java-?script
+      | java-?script \s (?: (?:is|must \s be) \s (?:required|needed|disabled|enabled) | to \s be \s enabled )""",
+    re.VERBOSE | re.IGNORECASE,
+)
+# The elements that the usual frameworks fill.
+EMPTY_FRAME = re.compile(
+    r"""<(?:div|main|app-root) \s? [^<>]{0,200}? \b id \s?=\s? ["']? (?:root|app|__next|__nuxt|___gatsby|svelte|q-app|application|react-root)
+        ["']? [^<>]{0,200}> \s* </ | <app-root [^<>]{0,200}> \s* </app-root""",
+    re.VERBOSE | re.IGNORECASE,
+)
+PAGE_BEGINS = re.compile(r"<html[\s>]", re.IGNORECASE)
+PAGE_ENDS = re.compile(r"</(?:html|body)\s*>", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A complete answer of a host. Header names are lower case; `asked` and `final` are public addresses."""
+    """An answer of a host. Header names are lower case; `asked` and `final` are public addresses.
+
+    `cut`: it ended with the connection, and nothing says whether that was its end.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -74,6 +103,7 @@ class Answer:
     asked: str
     final: str
     conditional: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,14 +203,31 @@ def _judge_page(answer: Answer) -> Judgement:
     kind = media_type(content_type)
     if "json" in kind or kind.startswith("text/plain"):
         return Judgement(status=VisitStatus.OK)
-    seen = look_at(decode_roughly(answer.body, kind))
-    if len(seen.text) <= WALL_TEXT_LIMIT and WALL_PHRASE.search(seen.title + "\n" + seen.text):
+    html = decode_roughly(answer.body, kind)
+    if answer.cut and PAGE_BEGINS.search(html[:TEXT_LIMIT]) and not PAGE_ENDS.search(html[-TEXT_LIMIT:]):
+        reason = "truncated: the connection ended before the page did"
+        return Judgement(status=VisitStatus.FAILED, reason=reason)
+    return _judge_sight(look_at(html), html)
+
+
+def _judge_sight(seen: Seen, html: str) -> Judgement:
+    """What is to be thought of a page by what a person sees of it."""
+    is_short = len(seen.text) <= WALL_TEXT_LIMIT
+    if is_short and WALL_PHRASE.search(seen.title + "\n" + seen.text):
         return Judgement(status=VisitStatus.DENIED, reason="a bot wall answers instead of the page")
-    if seen.asks_password and len(seen.text) <= WALL_TEXT_LIMIT and LOGIN_TITLE.search(seen.title):
+    named_so = LOGIN_TITLE.search(seen.title) if seen.title else len(seen.text) < FRAME_TEXT_LIMIT
+    if is_short and seen.asks_password and named_so:
         return Judgement(status=VisitStatus.DENIED, reason="a login form answers instead of the page")
-    if seen.scripts and len(seen.without_noscript) < SCRIPTED_TEXT_LIMIT:
+    length = len(seen.without_noscript)
+    if seen.scripts and (
+        length < SCRIPTED_TEXT_LIMIT or (length < FRAME_TEXT_LIMIT and _wants_javascript(seen, html))
+    ):
         return Judgement(status=VisitStatus.FAILED, reason="shows nothing without JavaScript")
     return Judgement(status=VisitStatus.OK)
+
+
+def _wants_javascript(seen: Seen, html: str) -> bool:
+    return bool(EMPTY_FRAME.search(html, 0, FRAME_SEARCHED) or NEEDS_JAVASCRIPT.search(seen.text))
 
 
 def binary_content(body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Downloader middlewares of the page spider: address guard, unpacking, one retry."""
+"""Downloader middlewares of the page spider: address guard, conditions, unpacking, one retry."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from scrapy.crawler import Crawler
 from scrapy.http import Headers, Response
 
 from spiders.addresses import host_of, refusal
-from spiders.failures import Refused, UnreadableBody
+from spiders.failures import Refused, TooLargeUnpacked, UnreadableBody
+from spiders.judge import validator
 from spiders.pace import retry_after_seconds
 from spiders.page_spider import spider_of
+from spiders.protocol import PageJob
+from spiders.revalidation import place_of
 
 
 class AddressGuard:
@@ -32,11 +35,28 @@ class AddressGuard:
     def process_request(self, request: Request) -> None:
         if reason := refusal(request.url, self._allowed):
             raise Refused(reason)
-        chain = request.meta.get("redirect_urls", ())
-        if chain and host_of(chain[0]) != host_of(request.url):
-            # Another host's ETag means nothing here, and a chance match would pass for "unchanged".
-            request.headers.pop("If-None-Match", None)
-            request.headers.pop("If-Modified-Since", None)
+
+
+class Conditions:
+    """Sends the stored validators to the address that gave them, and to no other on the way there.
+
+    Another page's ETag means nothing, and one that is older than the stored page would pass for it.
+    """
+
+    def process_request(self, request: Request) -> None:
+        for name in ("If-None-Match", "If-Modified-Since"):
+            request.headers.pop(name, None)
+        page: PageJob | None = request.meta.get("page")
+        if page is None or place_of(request.url) != (page.place or place_of(page.url)):
+            return
+        if etag := validator(page.etag):
+            request.headers["If-None-Match"] = etag
+        if last_modified := validator(page.last_modified):
+            request.headers["If-Modified-Since"] = last_modified
+
+
+MEMBERS = 1000
+"""Members of one gzip body. Each costs time, and empty ones add nothing to its size."""
 
 
 class Unpacking:
@@ -57,6 +77,9 @@ class Unpacking:
         request.headers.setdefault("Accept-Encoding", "gzip, deflate")
 
     def process_response(self, request: Request, response: Response) -> Response:
+        if response.status not in (200, 203):
+            # Judged by its status: a broken body must not make a failure of an absence.
+            return response.replace(body=b"") if response.body else response
         encodings = [
             name
             for value in response.headers.getlist("Content-Encoding")
@@ -79,6 +102,8 @@ def gunzip(body: bytes, limit: int) -> bytes:
     """Unpack gzip of one or more members. Raises UnreadableBody when broken, cut or larger than `limit`."""
     pieces: list[bytes] = []
     while body:
+        if len(pieces) == MEMBERS:
+            raise UnreadableBody("packed in too many pieces")
         unpacked, body = _unpack(body, zlib.MAX_WBITS | 16, limit)
         limit -= len(unpacked)
         pieces.append(unpacked)
@@ -89,6 +114,8 @@ def inflate(body: bytes, limit: int) -> bytes:
     """Unpack deflate, with the zlib header or, as some servers send it, without."""
     try:
         return _unpack(body, zlib.MAX_WBITS, limit)[0]
+    except TooLargeUnpacked:
+        raise
     except UnreadableBody:
         return _unpack(body, -zlib.MAX_WBITS, limit)[0]
 
@@ -100,7 +127,7 @@ def _unpack(body: bytes, bits: int, limit: int) -> tuple[bytes, bytes]:
     except zlib.error as error:
         raise UnreadableBody("truncated or broken: the body cannot be unpacked") from error
     if len(unpacked) > limit:
-        raise UnreadableBody("too large once unpacked")
+        raise TooLargeUnpacked("too large once unpacked")
     if not stream.eof:
         raise UnreadableBody("truncated or broken: the packed body ends early")
     return unpacked, stream.unused_data

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -47,10 +48,14 @@ def _http_date(value: str) -> datetime | None:
 
 
 class Pace:
-    """Pauses and distances between requests, by host. `limit` is the longest pause that is waited for."""
+    """Pauses and distances between requests, by host. `limit` is the longest pause that is waited for.
 
-    def __init__(self, limit: float) -> None:
+    `rest` holds pauses that were asked for before, in seconds from now.
+    """
+
+    def __init__(self, limit: float, rest: Mapping[str, float] | None = None) -> None:
         self._limit = limit
+        self._rest = dict(rest or {})
         self._paused_until: dict[str, float] = {}
         self._distance: dict[str, float] = {}
         self._next: dict[str, float] = {}
@@ -64,8 +69,20 @@ class Pace:
         """Let so much time pass between two requests to the host."""
         self._distance[host] = seconds
 
+    def rest(self) -> dict[str, float]:
+        """How many seconds each host is still to be left alone."""
+        now = asyncio.get_running_loop().time()
+        until = dict(self._paused_until)
+        for host, then in self._next.items():
+            until[host] = max(then, until.get(host, 0.0))
+        left = {host: then - now for host, then in until.items() if then > now}
+        return left | self._rest
+
     async def turn(self, host: str) -> None:
         """Wait until the host may be asked. Raises HostAsksToWait when that is too long."""
+        if host in self._rest:
+            # Counted from the first question: the seconds until then were waited as well.
+            self.pause(host, self._rest.pop(host))
         loop = asyncio.get_running_loop()
         while True:
             now = loop.time()

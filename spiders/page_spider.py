@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from scrapy.http import Headers, Response
 
 from pipelines.model import VisitStatus
 from spiders.addresses import host_of, refusal, without_secrets
+from spiders.connection import STATUS_HEADER
 from spiders.failures import Refused, RobotsDisallow, failure_reason
 from spiders.judge import Answer, is_readable, judge, media_type, validator
 from spiders.pace import Pace
-from spiders.protocol import Counters, Job, PageJob, PageResult
+from spiders.protocol import Counters, Job, Manners, PageJob, PageResult
+from spiders.revalidation import FRESHNESS_HEADERS, fresh_seconds
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
@@ -28,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 # Headers that what an answer means depends on.
 READ_HEADERS = ("content-type", "cf-mitigated")
+SMALL_BODY = 4096
+"""Bytes. What is no page is read to its end when it is no longer than this and the host is asked for more:
+another connection would cost more."""
 
 
 class PageSpider(Spider):
@@ -41,7 +46,9 @@ class PageSpider(Spider):
         self.wire = wire
         self.limits = job.limits
         self.counters: Counters = wire.counters
-        self.pace = Pace(job.limits.retry_after)
+        self.pace = Pace(job.limits.retry_after, job.manners.rest)
+        self.robots: dict[str, str] = {}
+        self._waiting = Counter(host_of(page.url) for page in job.pages)
         self._allowed = frozenset(job.allow_private_hosts)
 
     @classmethod
@@ -52,6 +59,7 @@ class PageSpider(Spider):
         crawler.signals.connect(spider.on_bytes, signals.bytes_received)
         crawler.signals.connect(spider.on_spider_error, signals.spider_error)
         crawler.signals.connect(spider.on_item_error, signals.item_error)
+        crawler.signals.connect(spider.on_closed, signals.spider_closed)
         return spider
 
     async def start(self) -> AsyncIterator[Request | PageResult]:
@@ -62,6 +70,7 @@ class PageSpider(Spider):
                     raise Refused(reason)
                 request = self._request(page)
             except (ValueError, Refused) as error:
+                self._waiting[host_of(page.url)] -= 1
                 reason = str(error) if isinstance(error, Refused) else "refused: a malformed address"
                 yield PageResult(
                     index=page.index, status=VisitStatus.FAILED, url=without_secrets(page.url), reason=reason
@@ -70,24 +79,15 @@ class PageSpider(Spider):
                 yield request
 
     def _request(self, page: PageJob) -> Request:
-        headers = {}
-        if etag := validator(page.etag):
-            headers["If-None-Match"] = etag
-        if last_modified := validator(page.last_modified):
-            headers["If-Modified-Since"] = last_modified
         return Request(
-            page.url,
-            headers=headers,
-            callback=self.parse,
-            errback=self.on_failure,
-            dont_filter=True,
-            meta={"page": page, "conditional": bool(headers)},
+            page.url, callback=self.parse, errback=self.on_failure, dont_filter=True, meta={"page": page}
         )
 
     def parse(self, response: Response, **kwargs: Any) -> Iterator[PageResult]:
         request = response.request
         assert request is not None
         page: PageJob = request.meta["page"]
+        self._waiting[host_of(page.url)] -= 1
         answer = Answer(
             status=response.status,
             headers={name: header(response.headers, name) for name in READ_HEADERS},
@@ -95,9 +95,13 @@ class PageSpider(Spider):
             asked=self._asked(request),
             final=response.url,
             conditional="If-None-Match" in request.headers or "If-Modified-Since" in request.headers,
+            cut="partial" in response.flags,
         )
         judgement = judge(answer)
         is_page = judgement.status is VisitStatus.OK
+        is_told = is_page or judgement.status is VisitStatus.UNCHANGED
+        # How long a redirect is good is another matter: without asking it would be followed unseen.
+        is_direct = is_told and "redirect_urls" not in request.meta
         yield PageResult(
             index=page.index,
             status=judgement.status,
@@ -105,14 +109,16 @@ class PageSpider(Spider):
             http_status=response.status,
             reason=judgement.reason,
             media_type=media_type(answer.headers["content-type"]) if is_page else "",
-            etag=validator(header(response.headers, "etag")) if is_page else "",
-            last_modified=validator(header(response.headers, "last-modified")) if is_page else "",
+            etag=validator(header(response.headers, "etag")) if is_told else "",
+            last_modified=validator(header(response.headers, "last-modified")) if is_told else "",
+            fresh_for=fresh_seconds(_headers(response.headers, FRESHNESS_HEADERS)) if is_direct else 0,
             body=response.body if is_page else None,
         )
 
     def on_failure(self, failure: Failure) -> Iterator[PageResult]:
         # Scrapy puts the request onto every failure it hands to an errback; twisted does not know of it.
         request: Request = failure.request  # type: ignore[attr-defined]
+        self._waiting[host_of(request.meta["page"].url)] -= 1
         error = failure.value or RuntimeError("a failure without an exception")
         reason = failure_reason(error, self.limits, host_of(request.url))
         if not reason.expected:
@@ -131,13 +137,22 @@ class PageSpider(Spider):
         chain = request.meta.get("redirect_urls")
         return str(chain[0]) if chain else request.url
 
-    def on_headers(self, headers: Headers, request: Request) -> None:
-        """Leave the body of what is no page where it is. Its status is still looked at."""
-        if not request.meta.get("is_robots") and not is_readable(header(headers, "content-type")):
+    def on_headers(self, headers: Headers, request: Request, body_length: int | object) -> None:
+        """Leave the body of what is no page where it is. Its status and its headers are still looked at."""
+        is_robots = bool(request.meta.get("is_robots"))
+        is_page = header(headers, STATUS_HEADER) in ("200", "203")
+        if is_page and (is_robots or is_readable(header(headers, "content-type"))):
+            return
+        is_last = not is_robots and "location" not in headers and self._waiting[host_of(request.url)] <= 1
+        if not isinstance(body_length, int) or body_length > (0 if is_last else SMALL_BODY):
             raise StopDownload(fail=False)
 
     def on_bytes(self, data: bytes) -> None:
         self.counters.bytes += len(data)
+
+    def on_closed(self) -> None:
+        """Leave behind what hosts have asked for: the next worker of the night is to keep to it."""
+        self.wire.keep_manners(Manners(robots=self.robots, rest=self.pace.rest()))
 
     def on_spider_error(self, failure: Failure, response: Response | Failure) -> None:
         """An exception in a callback: Scrapy logs it and goes on as if the page had never been asked for."""
@@ -171,6 +186,11 @@ def spider_of(crawler: Crawler) -> PageSpider:
     spider = crawler.spider
     assert isinstance(spider, PageSpider)
     return spider
+
+
+def _headers(headers: Headers, names: Sequence[str]) -> dict[str, str]:
+    """Headers by name, each with all its values."""
+    return {name: ", ".join(value.decode("latin-1") for value in headers.getlist(name)) for name in names}
 
 
 def header(headers: Headers, name: str) -> str:

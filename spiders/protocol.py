@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from pipelines.model import JsonValue, VisitStatus
 
 JOB_FILE = "job.json"
+MANNERS_FILE = "manners.json"
 MAX_LINE = 64 << 10
 
 EXIT_OK = 0
@@ -52,12 +53,44 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageJob:
-    """One page to be read, with the validators of the stored snapshot (empty when there is none)."""
+    """One page to be read, with the validators of the stored snapshot (empty when there is none).
+
+    `place` is `place_of` the address that gave the validators; empty: the page's own.
+    """
 
     index: int
     url: str
     etag: str = ""
     last_modified: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manners:
+    """What hosts have asked for, handed from one worker to the next.
+
+    `robots` holds the rules that concern the crawler by site (empty text: the site has none), `rest` how many
+    seconds a host is still to be left alone.
+    """
+
+    robots: Mapping[str, str] = field(default_factory=dict)
+    rest: Mapping[str, float] = field(default_factory=dict)
+
+    def write(self, spool: Path) -> None:
+        """Leave them where `read` looks for them."""
+        data = {"robots": dict(self.robots), "rest": dict(self.rest)}
+        (spool / MANNERS_FILE).write_text(json.dumps(data), encoding="utf-8")
+
+    @classmethod
+    def read(cls, spool: Path) -> Manners:
+        """What a worker has left. One that was cut off has left nothing, or something broken: nothing is known."""
+        try:
+            data = json.loads((spool / MANNERS_FILE).read_text(encoding="utf-8"))
+            robots = {_text(site): _text(rules) for site, rules in data["robots"].items()}
+            rest = {_text(host): float(seconds) for host, seconds in data["rest"].items()}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return cls()
+        return cls(robots=robots, rest=rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +102,7 @@ class Job:
     gateway: str | None = None
     allow_private_hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
+    manners: Manners = field(default_factory=Manners)
 
     def write(self, spool: Path) -> None:
         """Write the job where the worker looks for it."""
@@ -84,6 +118,7 @@ class Job:
             gateway=data["gateway"],
             allow_private_hosts=tuple(data["allow_private_hosts"]),
             limits=Limits(**data["limits"]),
+            manners=Manners(**data["manners"]),
         )
 
 
@@ -91,7 +126,8 @@ class Job:
 class PageResult:
     """How reading one page ended. `body` is there exactly when the status is OK.
 
-    `url` is the public address that answered in the end. It travels as a Scrapy item.
+    `url` is the public address that answered in the end. `fresh_for` is how many seconds the answer is
+    good for by the host's own word. It travels as a Scrapy item.
     """
 
     index: int
@@ -102,6 +138,7 @@ class PageResult:
     media_type: str = ""
     etag: str = ""
     last_modified: str = ""
+    fresh_for: int = 0
     body: bytes | None = None
 
 
@@ -169,6 +206,7 @@ def _page(data: Mapping[str, JsonValue]) -> PageResult:
         media_type=_text(data["media_type"]),
         etag=_text(data["etag"]),
         last_modified=_text(data["last_modified"]),
+        fresh_for=_whole(data["fresh_for"]),
     )
 
 

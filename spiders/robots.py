@@ -25,6 +25,8 @@ from spiders.resolver import refused_hosts
 
 # RFC 9309 asks for at least 500 KiB; what stands behind is not read.
 PARSE_LIMIT = 512 << 10
+REMEMBERED_LIMIT = 64 << 10
+"""Characters of rules that are handed on to the next worker; longer ones are asked for again."""
 AGENT_LINE = re.compile(r"\s*user[- ]?agent\s*:?\s*(?P<name>[^#]*)", re.IGNORECASE)
 
 
@@ -73,6 +75,9 @@ class RobotsMiddleware:
         return await asyncio.shield(self._asked[key])
 
     async def _fetch_permission(self, site: str) -> Permission:
+        spider = spider_of(self._crawler)
+        if (rules := spider.job.manners.robots.get(site)) is not None:
+            return self._permission_by(site, rules)
         request = Request(
             f"{site}/robots.txt",
             priority=1000,
@@ -86,18 +91,27 @@ class RobotsMiddleware:
             if is_redirect_overflow(error):
                 return Permission()
             host = host_of(site)
-            reason = failure_reason(error, spider_of(self._crawler).limits, host)
+            reason = failure_reason(error, spider.limits, host)
             refused = isinstance(error, CannotResolveHostError) and host in refused_hosts
             return Permission(failure=reason.text, refused=refused)
         if response.status == 429 or response.status >= 500:
             return Permission(failure=status_line(response.status))
-        if response.status != 200:
+        return self._permission_by(
+            site, relevant_rules(response.body, self._token) if response.status == 200 else ""
+        )
+
+    def _permission_by(self, site: str, rules: str) -> Permission:
+        """What a site's rules permit; they are remembered for the next worker of the night."""
+        spider = spider_of(self._crawler)
+        if len(rules) <= REMEMBERED_LIMIT:
+            spider.robots[site] = rules
+        if not rules:
             return Permission()
-        rules = parse_robots(response.body, self._token)
-        delay = rules.crawl_delay(self._token)
+        parsed = Protego.parse(rules)
+        delay = parsed.crawl_delay(self._token)
         if delay and self._crawl_delay:
-            spider_of(self._crawler).pace.keep_distance(host_of(site), min(float(delay), self._crawl_delay))
-        return Permission(rules=rules)
+            spider.pace.keep_distance(host_of(site), min(float(delay), self._crawl_delay))
+        return Permission(rules=parsed)
 
 
 def product_token(user_agent: str) -> str:
@@ -106,17 +120,22 @@ def product_token(user_agent: str) -> str:
     return match[0].lower() if match else "*"
 
 
-def parse_robots(body: bytes, token: str) -> Protego:
-    """Read the rules that concern one crawler.
+def relevant_rules(body: bytes, token: str) -> str:
+    """The rules of a robots.txt with those groups renamed that do not concern the crawler.
 
-    Groups of other crawlers are renamed to one: Protego keeps every rule once for each agent of its
-    group, which a hostile file of half a megabyte can turn into gigabytes.
+    Protego keeps every rule once for each agent of its group, which a hostile file of half a megabyte
+    can turn into gigabytes.
     """
     if len(body) > PARSE_LIMIT:
         # Half a line must not become a rule: the beginning of "Disallow: /a" disallows everything.
         body = body[: body.rfind(b"\n", 0, PARSE_LIMIT) + 1]
     text = body.decode("utf-8-sig", "ignore")
-    return Protego.parse("\n".join(_narrowed(line, token) for line in text.splitlines()))
+    return "\n".join(_narrowed(line, token) for line in text.splitlines())
+
+
+def parse_robots(body: bytes, token: str) -> Protego:
+    """Read the rules that concern one crawler."""
+    return Protego.parse(relevant_rules(body, token))
 
 
 def _narrowed(line: str, token: str) -> str:

@@ -18,6 +18,7 @@ STOCK = "scrapy.downloadermiddlewares"
 MIDDLEWARES = {
     "spiders.middlewares.AddressGuard": 50,
     "spiders.robots.RobotsMiddleware": 100,
+    "spiders.middlewares.Conditions": 200,
     f"{STOCK}.downloadtimeout.DownloadTimeoutMiddleware": 350,
     f"{STOCK}.defaultheaders.DefaultHeadersMiddleware": 400,
     f"{STOCK}.useragent.UserAgentMiddleware": 500,

@@ -23,6 +23,7 @@ from spiders.protocol import (
     EXIT_OK,
     Counters,
     Job,
+    Manners,
     Message,
     PageJob,
     PageResult,
@@ -65,6 +66,10 @@ class Wire:
     def send_heartbeat(self) -> None:
         """Say that the event loop turns."""
         self._write(Message(counters=self.counters))
+
+    def keep_manners(self, manners: Manners) -> None:
+        """Leave in the spool what hosts have asked for."""
+        manners.write(self._spool)
 
     def send_end(self) -> None:
         """Say that nothing more comes."""

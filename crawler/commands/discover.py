@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from crawler.commands.run import progress_bars, settings_of
+from crawler.commands.run import progress_of, settings_of
 from crawler.context import open_context
 from crawler.discovery import check_makers
 from crawler.nightly import run
@@ -45,7 +45,7 @@ def discover_command(ctx: click.Context, makers: tuple[str, ...], as_json: bool)
     Example: openness discover --json
     """
     chosen = check_makers(makers)
-    with open_context(settings_of(ctx)) as context, progress_bars() as progress:
+    with open_context(settings_of(ctx)) as context, progress_of(ctx) as progress:
         result = run(context, "discover", makers=chosen, progress=progress)
     report = result.report
     click.echo(json_text(report) if as_json else format_report(report))

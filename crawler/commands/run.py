@@ -6,16 +6,17 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 from crawler.context import Context, open_context
-from crawler.gather import Progress
+from crawler.morning import told_in_the_morning
 from crawler.nightly import RunKind, require_projects, run
+from crawler.progress import Progress
 from crawler.report import format_report
 from crawler.settings import Settings, load_settings
 from crawler.terminal import json_text, line
-from pipelines.errors import UsageError
 
 log = logging.getLogger(__name__)
 
@@ -27,25 +28,24 @@ def settings_of(ctx: click.Context) -> Settings:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Progress | None]:
-    """A live bar for each source, on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
+def progress_of(ctx: click.Context) -> Iterator[Progress]:
+    """A live table on a terminal; elsewhere, with --verbose, a line a minute in the log; else nothing."""
+    from crawler.progress import NullProgress, logged, shown_on
+
+    options = ctx.find_root().params
+    if sys.stderr.isatty() and options.get("log_format") != "json":
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        if not console.is_dumb_terminal:
+            with shown_on(console) as shown:
+                yield shown
+            return
+    if options.get("verbose"):
+        with logged() as told:
+            yield told
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, object] = {}
-
-        def show(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done, total=total)  # type: ignore[arg-type]
-
-        yield show
+    yield NullProgress()
 
 
 def _run(
@@ -56,10 +56,24 @@ def _run(
     *,
     full: bool = False,
     resume: bool = False,
+    metrics_file: Path | None = None,
 ) -> None:
-    with open_context(settings_of(ctx)) as context, progress_bars() as progress:
+    settings = settings_of(ctx)
+    with (
+        told_in_the_morning(settings, is_night=kind == "nightly", metrics_file=metrics_file) as night,
+        open_context(settings) as context,
+        progress_of(ctx) as progress,
+    ):
         _tell_about_tokens(context, kind)
-        result = run(context, kind, list(slugs) or None, full=full, resume=resume, progress=progress)
+        result = run(
+            context,
+            kind,
+            list(slugs) or None,
+            full=full,
+            resume=resume,
+            progress=progress,
+            at_end=night.keep,
+        )
     click.echo(json_text(result.report) if as_json else format_report(result.report))
     ctx.exit(result.exit_code)
 
@@ -74,8 +88,17 @@ def _tell_about_tokens(context: Context, kind: RunKind) -> None:
 @click.command("nightly")
 @click.option("--json", "as_json", is_flag=True, help="The run report as JSON on stdout.")
 @click.option("--full", is_flag=True, help="Read everything anew, whatever is stored.")
+@click.option("--plan", is_flag=True, help="Only show what a night would do now, and what would wait.")
+@click.option(
+    "--metrics-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write metrics for Prometheus; instead of OPENNESS_METRICS_FILE.",
+)
 @click.pass_context
-def nightly_command(ctx: click.Context, as_json: bool, full: bool) -> None:
+def nightly_command(
+    ctx: click.Context, as_json: bool, full: bool, plan: bool, metrics_file: Path | None
+) -> None:
     """Crawl every project, rate, look for new candidates, and report: the main job.
 
     Exit codes: 0 done; 1 internal error; 2 wrong usage, or another run holds the database; 3 done, but
@@ -83,7 +106,13 @@ def nightly_command(ctx: click.Context, as_json: bool, full: bool) -> None:
 
     Example: openness nightly --json > report.json
     """
-    _run(ctx, "nightly", (), as_json, full=full)
+    if plan:
+        from crawler.commands.plan import show_plan
+
+        with open_context(settings_of(ctx)) as context:
+            show_plan(context, as_json, full=full)
+        return
+    _run(ctx, "nightly", (), as_json, full=full, metrics_file=metrics_file)
 
 
 @click.command("crawl")
@@ -97,10 +126,11 @@ def crawl_command(
 ) -> None:
     """Gather evidence for the named projects, or for all.
 
+    With --resume the latest run that was cut off is gone on with. Where other projects are named than
+    it was about, a new run reads these, but nothing that the other has read in the last 20 hours.
+
     Example: openness crawl dolly bloomz
     """
-    if slugs and resume:
-        raise UsageError("--resume goes on with the whole run that was cut off: name no projects")
     _run(ctx, "crawl", slugs, as_json, full=full, resume=resume)
 
 
@@ -123,8 +153,7 @@ def rate_command(ctx: click.Context, slugs: tuple[str, ...], as_json: bool, diff
 
 
 def _show_diff(context: Context, slugs: tuple[str, ...], as_json: bool) -> None:
-    from crawler.gather import extract_new
-    from crawler.rating import propose_stored
+    from crawler.rating import extract_new, propose_stored
     from db.load import load_projects
     from db.proposals import load_proposals
     from db.session import session_scope

@@ -1,40 +1,50 @@
 """Preprints at arXiv, by its query interface.
 
-Part: `entry`, a fixed selection of what the feed says. Up to a hundred papers are asked for in one
-query, and queries are three seconds apart, as arXiv's terms of use ask. There are no conditional
-requests here: an entry is unchanged when its canonical bytes are.
+Part: `entry`, a fixed selection of what the feed says. As many papers are asked for in one query as
+its address holds, over one connection, three seconds apart, as arXiv's terms of use ask. There are no
+conditional requests here: an entry is unchanged when its canonical bytes are. (A query could be
+confined to what was updated since; but where a paper appeared in print is added without an update.)
 """
 
 from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import urljoin
+from typing import Any
+from urllib.parse import quote_plus, urljoin
 
 import arxiv  # type: ignore[import-untyped]
 import requests
 
+from crawler.adapter import PatientAdapter
 from crawler.http import (
     MEBIBYTE,
     Answer,
     Meter,
-    PatientAdapter,
     TransportRules,
     Unread,
     address,
     same_host,
     unread_status,
 )
-from crawler.sources.base import Usage
+from crawler.limits import Budget, Door
+from crawler.sources.base import Allowance, Usage
 from crawler.sources.parts import Reporter
 from pipelines.model import ArtifactKind, Capture, Visit, VisitRequest, VisitStatus, canonical_json
 
 MAIN_PART = "entry"
 PUBLIC_PAGE = "https://arxiv.org/abs/"
-IDS_A_QUERY = 100
+LONGEST_ID_LIST = 3600
+"""Characters. Servers that take only 4,094 for the first line of a request are common, arXiv's kind among
+them; it is some 320 papers, and arXiv gives up to 2,000 in one answer."""
+
+_PAGE = 500
+"""Entries in one answer: more than a list of that length can name."""
+
 LARGEST_ANSWER = 16 * MEBIBYTE
 
 _MOST_REDIRECTS = 3
@@ -83,20 +93,53 @@ def canonical_entry(result: arxiv.Result) -> bytes:
     )
 
 
+def _number(reporter: Reporter) -> str:
+    return normal_id(reporter.request.ref.id)
+
+
+def in_queries(reporters: Sequence[Reporter]) -> list[list[Reporter]]:
+    """Parcels whose numbers fit into one address each."""
+    parcels: list[list[Reporter]] = []
+    length = 0
+    for reporter in reporters:
+        own = len(quote_plus(_number(reporter))) + 1
+        if not parcels or length + own > LONGEST_ID_LIST:
+            parcels.append([])
+            length = 0
+        parcels[-1].append(reporter)
+        length += own
+    return parcels
+
+
 def _when(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class _Adapter(PatientAdapter):
-    """Checks what the library does not: any answer of 200 is a feed to it, and half a feed a whole one."""
+    """Keeps the distance between requests, and checks what the library does not: any answer of 200 is
+    a feed to it, and half a feed a whole one."""
 
-    def before(self, request: requests.PreparedRequest) -> None:
+    def __init__(
+        self, rules: TransportRules, meter: Meter, clock: Callable[[], datetime], budget: Budget, delay: float
+    ) -> None:
+        super().__init__(rules, meter, clock, budget, pool_size=1)
+        self.delay = delay
+        self.last = float("-inf")
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         request.headers["User-Agent"] = self.rules.user_agent
+        # The library writes each comma with three characters; only the commas between numbers are any.
+        request.url = (request.url or "").replace("%2C", ",")
+        return super().send(request, *args, **kwargs)
 
-    def after(self, request: requests.PreparedRequest, answer: Answer | None) -> None:
-        self.meter.add(charged=1)
-        if answer is None:
-            return
+    def _ask_once(self, *args: Any) -> tuple[requests.Response, Answer]:
+        self.budget.door.rest(max(0.0, self.last + self.delay - time.monotonic()))
+        try:
+            return super()._ask_once(*args)
+        finally:
+            self.last = time.monotonic()
+
+    def check(self, request: requests.PreparedRequest, answer: Answer) -> None:
         where = request.url or ""
         target = urljoin(where, answer.headers.get("location", ""))
         if 300 <= answer.status < 400 and not same_host(where, target):
@@ -107,7 +150,10 @@ class _Adapter(PatientAdapter):
 
 
 class ArxivSource:
-    """Reads papers. `delay_seconds` lie between any two queries, also between a query and its repetition."""
+    """Reads papers. `delay_seconds` lie between any two requests, also between a query and its repetition.
+
+    `max_wait` is the longest wait in seconds that arXiv may ask for.
+    """
 
     name = "arxiv"
     kinds = frozenset({ArtifactKind.ARXIV})
@@ -119,32 +165,43 @@ class ArxivSource:
         user_agent: str,
         clock: Callable[[], datetime],
         delay_seconds: float = 3.0,
+        max_wait: float | None = None,
         rules: TransportRules | None = None,
     ) -> None:
         self._url = query_url
         self._clock = clock
         self._meter = Meter()
+        rules = (rules or TransportRules(user_agent=user_agent)).with_bytes(LARGEST_ANSWER)
         self._rules = replace(
-            (rules or TransportRules(user_agent=user_agent)).with_bytes(LARGEST_ANSWER),
+            rules,
             user_agent=user_agent,
             backoff=max(delay_seconds, 0.1),
+            max_wait=rules.max_wait if max_wait is None else max_wait,
         )
-        # Repeating is the adapter's business: the library repeats at once what arXiv has refused.
-        self._client = arxiv.Client(page_size=IDS_A_QUERY, delay_seconds=delay_seconds, num_retries=0)
+        self._door = Door(clock, "arXiv", self._rules.max_wait)
+        budget = Budget(self._door, clock, lambda limit: "arXiv's limit is used up")
+        # Repeating and keeping distance are the adapter's business: the library repeats at once what
+        # arXiv has refused, and sleeps on when the run is stopped.
+        self._client = arxiv.Client(page_size=_PAGE, delay_seconds=0, num_retries=0)
         self._client.query_url_format = query_url.replace("{", "{{").replace("}", "}}") + "?{}"
         # The library offers no other way to its session, and without one it would wait for ever.
         self._session = self._client._session
         self._session.max_redirects = _MOST_REDIRECTS
-        adapter = _Adapter(self._rules, self._meter, clock, pool_size=1)
+        adapter = _Adapter(self._rules, self._meter, clock, budget, delay_seconds)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
         self._lock = threading.Lock()
+
+    def fetch_allowance(self) -> Allowance | None:
+        """arXiv names a distance between queries and no number of them."""
+        return None
 
     @property
     def usage(self) -> Usage:
         return self._meter.usage
 
     def close(self) -> None:
+        self._door.leave()
         self._session.close()
 
     def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
@@ -156,14 +213,19 @@ class ArxivSource:
             else:
                 error = Unread(VisitStatus.FAILED, "not an arXiv number")
                 yield reporter.unread(MAIN_PART, PUBLIC_PAGE, error)
-        for start in range(0, len(good), IDS_A_QUERY):
-            yield from self._visit_batch(good[start : start + IDS_A_QUERY])
+        for parcel in in_queries(good):
+            yield from self._visit_parcel(parcel)
 
-    def _visit_batch(self, reporters: Sequence[Reporter]) -> Iterator[Visit]:
-        names = [normal_id(reporter.request.ref.id) for reporter in reporters]
+    def _visit_parcel(self, reporters: Sequence[Reporter]) -> Iterator[Visit]:
+        names = [_number(reporter) for reporter in reporters]
         try:
             entries = self._fetch_entries(list(dict.fromkeys(names)))
         except Unread as error:
+            if len(reporters) > 1 and (error.too_much or error.http_status in (413, 414)):
+                middle = len(reporters) // 2
+                yield from self._visit_parcel(reporters[:middle])
+                yield from self._visit_parcel(reporters[middle:])
+                return
             # 404 here says that the interface is gone, and nothing about a paper.
             error = Unread(VisitStatus.FAILED, error.reason, http_status=error.http_status)
             for reporter, name in zip(reporters, names, strict=True):

@@ -7,9 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pipelines.model import ArtifactKind, Visit, VisitRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What a service says is left of its limit, and when the count begins anew.
+
+    `limit` is the whole of it, None where that is not told.
+    """
+
+    remaining: int
+    resets_at: datetime
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,13 +31,16 @@ class Usage:
 
     `requests` counts every request sent; `charged` those that count against the service's limit
     (a GraphQL query by its cost; an authorised 304 at GitHub not at all). `bytes` are body bytes
-    received. `remaining` is what the service said is left, None where it says nothing.
+    received. `remaining`, `limit` and `resets_at` are what the service said last of the limit that is
+    nearest to its end; None where it says nothing.
     """
 
     requests: int = 0
     charged: int = 0
     bytes: int = 0
     remaining: int | None = None
+    limit: int | None = None
+    resets_at: datetime | None = None
 
 
 class Source(Protocol):
@@ -37,6 +53,13 @@ class Source(Protocol):
         """Read the artifacts and yield a visit for every part, as the answers come.
 
         No failure of one artifact raises: it is a visit with status missing, denied or failed.
+        """
+        ...
+
+    def fetch_allowance(self) -> Allowance | None:
+        """What the service says is left, before anything is spent; None where it does not tell in advance.
+
+        Costs nothing of what it tells about, and never raises: a service that does not answer tells nothing.
         """
         ...
 

@@ -4,8 +4,9 @@ Parts: `repository` (facts), `tree` (all files with size and sha), `tags`, `rele
 for every file worth reading (`pipelines.select`).
 
 With a token, one GraphQL query tells for up to 50 repositories whether anything has changed; a
-changed one costs one REST request for its tree and a share of the queries for its files. Without a
-token there is no GraphQL: see `github_anonymous`.
+changed one costs one REST request for its tree and a share of the queries for its files. Several
+such batches are gone through at a time, so that none waits for another's answers. Without a token
+there is no GraphQL: see `github_anonymous`.
 
 `repository` is yielded last: its token says where reading stood, so what a killed run left undone
 is done the next night.
@@ -17,10 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
 
 from crawler.http import TransportRules, Unread, address
-from crawler.sources.base import Usage
+from crawler.sources.base import Allowance, Usage
 from crawler.sources.github_anonymous import visit_without_token
 from crawler.sources.github_client import GitHubClient
 from crawler.sources.github_documents import (
@@ -53,11 +53,11 @@ from crawler.sources.github_parts import (
     sort_out,
     unchanged_parts,
 )
-from crawler.sources.parts import Reporter, is_complete
+from crawler.sources.parts import Item, Reporter, Result, as_done, is_complete
 from pipelines.model import ArtifactKind, Visit, VisitRequest, VisitStatus
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_BATCHES = 4
+"""Batches under way: what is held in memory, some 200 repositories with their texts."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,11 +85,12 @@ class GitHubSource:
         user_agent: str,
         clock: Callable[[], datetime],
         max_workers: int = 8,
-        max_wait: float = 5.0,
+        max_wait: float | None = None,
         rules: TransportRules | None = None,
     ) -> None:
         token = token or None
         rules = rules or TransportRules(user_agent=user_agent)
+        max_wait = rules.max_wait if max_wait is None else max_wait
         self._client = GitHubClient(
             api_url=api_url,
             graphql_url=graphql_url,
@@ -98,14 +99,24 @@ class GitHubSource:
             clock=clock,
         )
         self._clock = clock
+        self._closed = False
+        # Whoever leads a batch waits for the pool that asks, and would wait for ever in it.
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="github")
+        self._leaders = ThreadPoolExecutor(max_workers=_BATCHES, thread_name_prefix="github-batch")
+
+    def fetch_allowance(self) -> Allowance | None:
+        """What GitHub says is left, of REST requests or of GraphQL points: whichever is less."""
+        return self._client.fetch_allowance()
 
     @property
     def usage(self) -> Usage:
         return self._client.usage
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._closed = True
+        self._client.leave()
+        for pool in (self._leaders, self._pool):
+            pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
     def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
@@ -120,19 +131,18 @@ class GitHubSource:
         if self._client.token is None:
             yield from visit_without_token(self._client, reporters)
             return
-        for start in range(0, len(reporters), REPOSITORIES_A_QUERY):
-            yield from self._visit_batch(reporters[start : start + REPOSITORIES_A_QUERY])
+        starts = range(0, len(reporters), REPOSITORIES_A_QUERY)
+        batches = [reporters[start : start + REPOSITORIES_A_QUERY] for start in starts]
+        for visits in as_done(
+            self._leaders, self._visit_batch, batches, ahead=_BATCHES, is_closed=lambda: self._closed
+        ):
+            yield from visits
 
-    def _visit_batch(self, reporters: Sequence[Reporter]) -> Iterator[Visit]:
-        overviews = self._fetch_overviews(reporters)
+    def _visit_batch(self, reporters: Sequence[Reporter]) -> list[Visit]:
+        overviews = self._pool.submit(self._fetch_overviews, reporters).result()
         plans = list(self._pool.map(self._plan, reporters, overviews))
-        for plan in plans:
-            if not plan.sorted.wanted:
-                yield from self._finish(plan, {})
-        open_plans = [plan for plan in plans if plan.sorted.wanted]
-        texts = self._fetch_files(open_plans)
-        for plan in open_plans:
-            yield from self._finish(plan, texts)
+        texts = self._fetch_files(plans)
+        return [visit for plan in plans for visit in self._finish(plan, texts)]
 
     def _fetch_overviews(self, reporters: Sequence[Reporter]) -> list[Overview | Unread]:
         """The facts of all repositories, in one query where GitHub can answer that."""
@@ -175,11 +185,22 @@ class GitHubSource:
         return plan
 
     def _reason_for_absence(self, reporter: Reporter, error: Unread) -> Unread:
-        """GraphQL calls blocked repositories not found, too; REST tells them apart, once."""
-        if error.status is not VisitStatus.MISSING or reporter.request.was_missing:
+        """GraphQL says NOT_FOUND of blocked repositories, too; REST tells them apart, once.
+
+        It is asked where the difference can matter: a rule may rest on the absence of this one, or it
+        was read before. Of the others, which documents merely mention, nothing follows either way, and
+        a night may meet hundreds of them: their visits carry no HTTP status, by which the database
+        knows the absence for doubtful and rules take it for denied.
+        """
+        request = reporter.request
+        if error.status is not VisitStatus.MISSING or request.was_missing:
             return error
+        if not request.absence_counts and not request.known:
+            return Unread(
+                VisitStatus.MISSING, "GitHub's GraphQL knows no such repository: gone, private or blocked"
+            )
         try:
-            self._client.fetch_json(f"/repos/{reporter.request.ref.id}")
+            self._client.fetch_json(f"/repos/{request.ref.id}")
         except Unread as confirmed:
             return confirmed
         return Unread(VisitStatus.FAILED, "GitHub's GraphQL knows no such repository, its REST does")

@@ -112,7 +112,10 @@ def _visit_one(purse: _Purse, reporter: Reporter) -> Iterator[Visit]:
             for part in ("tags", "releases"):
                 if reporter.known(part):
                     yield reporter.unchanged(part, f"{facts.url}/{part}")
-            yield reporter.unchanged(MAIN_PART, facts.url, 200)
+            # A star gives the same facts another ETag.
+            yield repository_visit(
+                reporter, facts, complete=True, etag=answer.etag, last_modified=answer.last_modified
+            )
             return
         head = mark.head
     else:

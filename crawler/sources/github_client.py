@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,21 +20,19 @@ import requests
 from github import Auth, GithubException
 from github.Requester import HTTPRequestsConnectionClass, HTTPSRequestsConnectionClass, Requester
 
+from crawler.adapter import PatientAdapter
 from crawler.http import (
     MEBIBYTE,
-    Allowance,
     Answer,
-    Budget,
     Meter,
-    PatientAdapter,
     TransportRules,
     Unread,
     address,
     lower_keys,
-    seconds_to_wait,
     unread_status,
 )
-from crawler.sources.base import Usage
+from crawler.limits import Budget, Door, Pause, asked_pause, nearest
+from crawler.sources.base import Allowance, Usage
 from crawler.sources.github_documents import TreeFile, malformed, parse_blob
 from crawler.sources.github_graphql import Reply, parse_cost, parse_reply
 from pipelines.model import JsonValue, VisitStatus
@@ -42,15 +40,17 @@ from pipelines.model import JsonValue, VisitStatus
 logger = logging.getLogger(__name__)
 
 # PyGithub brings a handler that writes to stderr past every setting; where logs go is for our caller to say.
+# Its finest log lines hold whole answers, and no body belongs into a log.
 logging.getLogger("github").handlers.clear()
-logging.getLogger("github").setLevel(logging.NOTSET)
+logging.getLogger("github").setLevel(logging.WARNING)
 
 LARGEST_ANSWER = 16 * MEBIBYTE
 """GitHub cuts trees at 7 MB; a query for 2 MB of texts comes back as at most 12 MB of JSON."""
 
 _MOST_REDIRECTS = 5
-_WAIT_UNTOLD = 60.0
-"""Seconds to keep away after a secondary limit that names no time, as GitHub's documentation advises."""
+_MESSAGE_BYTES = 4096
+_FREE = "/rate_limit"
+"""The one path that GitHub answers without charging for it."""
 
 _Connection = HTTPRequestsConnectionClass | HTTPSRequestsConnectionClass
 
@@ -75,22 +75,49 @@ class _Adapter(PatientAdapter):
         meter: Meter,
         clock: Callable[[], datetime],
         budget: Budget,
-        charge: Callable[[Answer], int],
+        *,
+        rest: bool,
     ) -> None:
-        super().__init__(rules, meter, clock, pool_size=1)
-        self.budget = budget
-        self.charge = charge
+        super().__init__(rules, meter, clock, budget, pool_size=1)
+        self.rest = rest
         self.hops = 0
         self.last: Answer | None = None
 
-    def before(self, request: requests.PreparedRequest) -> None:
-        self.budget.take()
+    def allowance(self, answer: Answer) -> Allowance | None:
+        return _allowance(answer)
 
-    def after(self, request: requests.PreparedRequest, answer: Answer | None) -> None:
+    def is_refusal(self, answer: Answer) -> bool:
+        return answer.status in (403, 429) or (not self.rest and _is_rate_limited(answer))
+
+    def pause(self, answer: Answer) -> Pause | None:
+        """A secondary limit: 403 or 429 (GraphQL: 200, too), with a time or with none."""
+        asked = asked_pause(answer, self.clock())
+        if asked is not None or not self.is_refusal(answer):
+            return asked
+        said = _message(answer.body.decode("utf-8", "replace")).lower() if answer.status == 403 else ""
+        limited = answer.status != 403 or "rate limit" in said or "abuse detection" in said
+        return Pause(seconds=None) if limited else None
+
+    def check(self, request: requests.PreparedRequest, answer: Answer) -> None:
+        """A token that is refused is refused to all: nobody follows this request."""
+        if answer.status == 401 and "authorization" in request.headers:
+            host = urlsplit(request.url or "").netloc.rpartition("@")[2]
+            reason = f"GITHUB_TOKEN was refused by {host} (401)"
+            if self.budget.door.close(reason):
+                logger.error("%s", reason)
+            raise Unread(VisitStatus.FAILED, reason, http_status=401)
+
+    def answered(self, answer: Answer) -> None:
         self.last = answer
-        self.budget.settle(_allowance(answer) if answer else None)
-        if answer:
-            self.meter.add(charged=self.charge(answer))
+
+    def charge(self, request: requests.PreparedRequest, answer: Answer | None) -> int:
+        """REST charges everything but an authorised answer that nothing has changed.
+
+        A GraphQL query is charged by the cost that its answer names, not by the request.
+        """
+        if answer is None or not self.rest or urlsplit(request.url or "").path.endswith(_FREE):
+            return 0
+        return 0 if answer.status == 304 and "authorization" in request.headers else 1
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         self.hops += 1
@@ -169,22 +196,40 @@ class GitHubClient:
         self._clock = clock
         self._rules = rules.with_bytes(LARGEST_ANSWER)
         self._meter = Meter()
-        self._core = Budget(clock, self._limit_reached)
-        self._graphql = Budget(clock, lambda limit: _used_up(f"{limit or 5000} GraphQL points an hour"))
+        # A secondary limit is the account's: what REST is told holds for GraphQL, and the other way round.
+        self._door = Door(clock, "GitHub", rules.max_wait)
+        self._core = Budget(self._door, clock, self._limit_reached)
+        self._graphql = Budget(
+            self._door, clock, lambda limit: _used_up(f"{limit or 5000} GraphQL points an hour")
+        )
         self._own = threading.local()
         self._made: list[_Requester] = []
         self._lock = threading.Lock()
 
     @property
     def usage(self) -> Usage:
-        counted = self._meter.usage
-        told = [left for left in (self._core.remaining, self._graphql.remaining) if left is not None]
-        return Usage(
-            requests=counted.requests,
-            charged=counted.charged,
-            bytes=counted.bytes,
-            remaining=min(told, default=None),
-        )
+        return self._meter.told(nearest([self._core, self._graphql]))
+
+    def fetch_allowance(self) -> Allowance | None:
+        """What GitHub says is left of both limits: of the nearer one; None where it says nothing.
+
+        The question is free. Servers without limits answer it with 404.
+        """
+        try:
+            resources = self.fetch_json(_FREE).value["resources"]
+            self._core.note(parse_allowance(resources["core"]))
+            if self.token:
+                # Without a token GraphQL is not asked, and its limit is told as used up.
+                self._graphql.note(parse_allowance(resources["graphql"]))
+        except Unread as error:
+            logger.warning("GitHub does not say what is left: %s", error.reason)
+        except (KeyError, TypeError):
+            logger.warning("GitHub does not say what is left in a form that is understood")
+        return nearest([self._core, self._graphql])
+
+    def leave(self) -> None:
+        """Wake the threads that wait for a limit: nothing more will be asked."""
+        self._door.leave()
 
     def close(self) -> None:
         """Close the connections of all threads."""
@@ -206,7 +251,7 @@ class GitHubClient:
         except (GithubException, RuntimeError, ValueError, AssertionError) as error:
             reason = self._rules.say(f"asking {address(url)} failed: {error}")
             raise Unread(VisitStatus.FAILED, reason) from error
-        answer = Answer(status=status, headers=lower_keys(raw_headers), body=b"")
+        answer = requester.adapter.last or Answer(status=status, headers=lower_keys(raw_headers), body=b"")
         if status not in (200, 304):
             raise self._refusal(answer, text, url, self._core)
         return RestAnswer(
@@ -238,7 +283,7 @@ class GitHubClient:
                 reason = self._rules.say(f"asking {address(url)} failed: {error}")
                 raise Unread(VisitStatus.FAILED, reason) from error
         answer = requester.adapter.last
-        if answer is not None and answer.status != 200:
+        if answer is not None and (answer.status != 200 or answer.limited):
             refusal = self._refusal(answer, answer.body[:2000].decode("utf-8", "replace"), url, self._graphql)
             # 403 or 404 for the interface as a whole says nothing about any repository.
             raise Unread(
@@ -252,19 +297,13 @@ class GitHubClient:
         if found is None:
             graphql = which == "graphql"
             budget = self._graphql if graphql else self._core
-            adapter = _Adapter(
-                self._rules, self._meter, self._clock, budget, _nothing if graphql else self._charge
-            )
+            adapter = _Adapter(self._rules, self._meter, self._clock, budget, rest=not graphql)
             base = self.graphql_url if graphql else self.api_url
             found = _Requester(base, self.graphql_url, self.token, adapter)
             setattr(self._own, which, found)
             with self._lock:
                 self._made.append(found)
         return found
-
-    def _charge(self, answer: Answer) -> int:
-        """GitHub charges everything but an authorised answer that nothing has changed."""
-        return 0 if answer.status == 304 and self.token else 1
 
     def _limit_reached(self, limit: int | None) -> str:
         if self.token:
@@ -273,38 +312,38 @@ class GitHubClient:
 
     def _refusal(self, answer: Answer, text: str, url: str, budget: Budget) -> Unread:
         """What an unusable answer means, and what it means for all that would still be asked."""
-        if answer.status == 401 and self.token:
-            host = urlsplit(url).netloc.rpartition("@")[2]
-            reason = f"GITHUB_TOKEN was refused by {host} (401)"
-            first = self._core.close(reason)
-            self._graphql.close(reason)
-            if first:
-                logger.error("%s", reason)
-            return Unread(VisitStatus.FAILED, reason, http_status=401)
-        message = _message(text)
-        if answer.status in (403, 429):
-            told = _allowance(answer)
-            if told is not None and told.remaining <= 0:
-                reason = budget.describe(told.limit).removeprefix("not asked: ")
-                return Unread(VisitStatus.FAILED, reason, http_status=answer.status)
-            wait = seconds_to_wait(answer.headers, self._clock())
-            if wait is not None or answer.status == 429 or "rate limit" in message.lower():
-                pause = wait if wait is not None else _WAIT_UNTOLD
-                reason = f"GitHub asks to wait {pause:.0f} s (secondary limit)"
-                until = self._clock() + timedelta(seconds=pause)
-                self._core.close(f"not asked: {reason}", until)
-                self._graphql.close(f"not asked: {reason}", until)
-                return Unread(VisitStatus.FAILED, reason, http_status=answer.status)
-        return unread_status(answer.status, url, self._rules, message)
+        if answer.limited:
+            told = budget.allowance
+            used_up = told is not None and told.remaining <= 0
+            reason = budget.describe(told.limit) if told and used_up else self._door.reason
+            return Unread(VisitStatus.FAILED, reason, http_status=answer.status)
+        return unread_status(answer.status, url, self._rules, _message(text))
 
 
-def _nothing(answer: Answer) -> int:
-    """A GraphQL query is charged by the cost that its answer names, not by the request."""
-    return 0
+def _is_rate_limited(answer: Answer) -> bool:
+    """Whether GraphQL refuses because of a limit: it does so with 200, no data and an error of this type."""
+    if answer.status != 200 or b"RATE_LIMIT" not in answer.body[:_MESSAGE_BYTES]:
+        return False
+    try:
+        value = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return False
+    listed = value.get("errors") if isinstance(value, dict) and not value.get("data") else None
+    kinds = {entry.get("type") for entry in (listed or ()) if isinstance(entry, dict)}
+    return not kinds.isdisjoint({"RATE_LIMITED", "RATE_LIMIT"})
 
 
 def _used_up(what: str) -> str:
-    return f"not asked: GitHub's limit of {what} is used up"
+    return f"GitHub's limit of {what} is used up"
+
+
+def parse_allowance(value: JsonValue) -> Allowance:
+    """One entry of GitHub's list of limits. Raises KeyError or TypeError where it is none."""
+    try:
+        resets_at = datetime.fromtimestamp(value["reset"], UTC)
+        return Allowance(remaining=int(value["remaining"]), resets_at=resets_at, limit=int(value["limit"]))
+    except (ValueError, OverflowError, OSError) as error:
+        raise TypeError("not a limit") from error
 
 
 def _allowance(answer: Answer) -> Allowance | None:

@@ -36,7 +36,7 @@ def text_or_none(value: JsonValue) -> str | None:
 
 def malformed(where: str) -> Unread:
     """An answer that is JSON, but not what was asked for. `where` is the address as it may be said."""
-    return Unread(VisitStatus.FAILED, f"the answer of {where} has not the form it should have")
+    return Unread(VisitStatus.FAILED, f"the answer of {where} has not the form it should have", again=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

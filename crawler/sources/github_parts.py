@@ -59,8 +59,8 @@ def repository_visit(
 
 
 def unchanged_parts(reporter: Reporter, facts: RepositoryFacts, mark: Mark | None) -> list[Visit]:
-    """The stored tree and files of a repository that stands where it stood; empty if it moved on."""
-    if mark is None or not mark.complete or (mark.head, mark.tree) != (facts.head, facts.tree):
+    """The stored tree and files of a repository whose files are what they were; empty if they are not."""
+    if mark is None or not mark.complete or mark.tree != facts.tree:
         return []
     if reporter.known("tree") is None:
         return []

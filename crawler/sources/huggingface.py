@@ -4,6 +4,9 @@ Parts: `info` (a fixed selection of what the Hub's API says), `card` (README.md)
 the most telling licence or policy text. At most three requests each: the info, and only where it
 has changed the card and one text.
 
+The Hub is asked for just what `info` keeps. So its answer, and the ETag of it, stay the same while
+only counters move, and a gate, a switch or a new name without a commit changes them.
+
 `info` is yielded last: its token names the commit up to which card and text were read.
 """
 
@@ -12,15 +15,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlencode
 
 from crawler.http import Answer, TransportRules, Unread
-from crawler.sources.base import Usage
+from crawler.sources.base import Allowance, Usage
 from crawler.sources.huggingface_client import HubClient
-from crawler.sources.parts import INCOMPLETE, Reporter, is_complete
+from crawler.sources.parts import INCOMPLETE, Reporter, as_done, is_complete
 from pipelines.model import (
     ArtifactKind,
     Capture,
@@ -46,6 +49,8 @@ _TEXTS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_ASKED = ("sha", "lastModified", "private", "gated", "disabled", "cardData", "tags", "siblings")
+_ASKED_OF_MODELS = ("pipeline_tag", "library_name", "inference")
 _KEPT = (
     "id",
     "sha",
@@ -57,6 +62,8 @@ _KEPT = (
     "pipeline_tag",
     "library_name",
 )
+_GATED = "gated:"
+_NOT_ASKED = "gated, and there is no HF_TOKEN: not asked"
 
 
 def canonical_info(value: JsonValue) -> bytes:
@@ -101,8 +108,44 @@ class _Info:
     sha: str
     gated: bool
     files: tuple[str, ...]
-    body: bytes
-    etag: str
+    body: bytes = b""
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """What the token of `info` says: the commit that was read, and what of it could not be.
+
+    `gated` is the path of the text behind the gate, "" where there is none; it alone is asked for
+    again. Where anything else is open, nothing is passed over.
+    """
+
+    sha: str
+    gated: str = ""
+    complete: bool = True
+
+    def __str__(self) -> str:
+        words = [self.sha, f"{_GATED}{quote(self.gated)}" if self.gated else ""]
+        return " ".join(word for word in (*words, "" if self.complete else INCOMPLETE) if word)
+
+    @classmethod
+    def parse(cls, token: str) -> _Mark | None:
+        """The mark in a stored token; None where there is none."""
+        sha, *words = token.split(" ")
+        gated = next((word.removeprefix(_GATED) for word in words if word.startswith(_GATED)), "")
+        return cls(sha=sha, gated=unquote(gated), complete=INCOMPLETE not in words) if sha else None
+
+    @classmethod
+    def of(cls, sha: str, visits: Sequence[Visit]) -> _Mark:
+        """Where reading stands after these visits."""
+        closed = [visit.part for visit in visits if _is_behind_gate(visit)]
+        others = [visit for visit in visits if not _is_behind_gate(visit)]
+        complete = is_complete(others) and len(closed) <= 1
+        return cls(sha=sha, gated=closed[0].removeprefix("file:") if closed else "", complete=complete)
+
+
+def _is_behind_gate(visit: Visit) -> bool:
+    return visit.status is VisitStatus.DENIED and visit.part.startswith("file:")
 
 
 class HuggingFaceSource:
@@ -119,59 +162,107 @@ class HuggingFaceSource:
         user_agent: str,
         clock: Callable[[], datetime],
         max_workers: int = 8,
-        max_wait: float = 5.0,
+        max_wait: float | None = None,
         rules: TransportRules | None = None,
     ) -> None:
         token = token or None
+        rules = rules or TransportRules(user_agent=user_agent)
         rules = replace(
-            rules or TransportRules(user_agent=user_agent),
+            rules,
             user_agent=user_agent,
-            max_wait=max_wait,
+            max_wait=rules.max_wait if max_wait is None else max_wait,
             secrets=(token,) if token else (),
         )
         self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock)
         self._clock = clock
+        self._asked_plainly: set[ArtifactKind] = set()
+        self._closed = False
+        self._workers = max_workers
         self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="huggingface")
+
+    def fetch_allowance(self) -> Allowance | None:
+        """What the Hub said last; it tells nothing without a request that counts."""
+        return self._client.allowance
 
     @property
     def usage(self) -> Usage:
         return self._client.usage
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._closed = True
+        self._client.leave()
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
-        pending = [self._pool.submit(self._visit_one, request) for request in requests]
-        try:
-            for done in as_completed(pending):
-                yield from done.result()
-        finally:
-            for future in pending:
-                future.cancel()
+        ahead = 4 * self._workers
+        for visits in as_done(
+            self._pool, self._visit_one, requests, ahead=ahead, is_closed=lambda: self._closed
+        ):
+            yield from visits
 
     def _visit_one(self, request: VisitRequest) -> list[Visit]:
         reporter = Reporter(request=request, clock=self._clock)
         public = _public_url(request.ref.kind, request.ref.id)
         known = reporter.known(MAIN_PART)
+        mark = _Mark.parse(known.token) if known else None
+        whole = mark if mark is not None and mark.complete else None
         try:
             if not _NAME.match(request.ref.id):
                 raise Unread(VisitStatus.FAILED, "not the name of a repository at the Hub")
-            whole = known is not None and known.token != "" and INCOMPLETE not in known.token.split(" ")
             path = f"/api/{_FOLDER[request.ref.kind]}/{request.ref.id}"
-            answer = self._client.fetch_info(path, known.etag if known and whole else "")
-            if answer.status == 304:
-                return _all_unchanged(reporter, public, 304)
+            answer = self._fetch_info(request.ref.kind, path, known.etag if known and whole else "")
+            if answer.status == 304 and whole:
+                return self._nothing_new(reporter, public, whole)
             info = _parse_info(answer, self._client.where(path))
         except Unread as error:
             return [reporter.unread(MAIN_PART, public, error)]
-        before = known.token.split(" ")[0] if known else None
-        if whole and before == info.sha and info.sha:
+        opened = whole is not None and whole.gated != "" and not info.gated
+        if whole and whole.sha == info.sha and not opened:
             visits = [v for v in _all_unchanged(reporter, public, None) if v.part != MAIN_PART]
+            visits += self._behind_gate(reporter, whole)
         else:
             visits = [*self._read_files(reporter, info)]
-        token = info.sha if is_complete(visits) else f"{info.sha} {INCOMPLETE}"
-        capture = Capture(body=info.body, media_type="application/json", etag=info.etag, token=token)
+        capture = Capture(
+            body=info.body,
+            media_type="application/json",
+            etag=info.etag,
+            token=str(_Mark.of(info.sha, visits)),
+        )
         return [*visits, reporter.read_main(MAIN_PART, _public_url(request.ref.kind, info.name), capture)]
+
+    def _fetch_info(self, kind: ArtifactKind, path: str, etag: str) -> Answer:
+        """What the Hub says of an artifact: what is kept of it and no more, where it lets itself be asked so."""
+        asked = _ASKED + (_ASKED_OF_MODELS if kind is ArtifactKind.HF_MODEL else ())
+        if kind not in self._asked_plainly:
+            try:
+                return self._client.fetch_info(
+                    f"{path}?{urlencode([('expand', name) for name in asked])}", etag
+                )
+            except Unread as error:
+                if error.http_status != 400:
+                    raise
+                # A mirror, or a Hub that has renamed a property: once is enough to know.
+                self._asked_plainly.add(kind)
+        return self._client.fetch_info(path, etag)
+
+    def _nothing_new(self, reporter: Reporter, public: str, mark: _Mark) -> list[Visit]:
+        """Every stored part stands; what was behind a gate is asked for again."""
+        *parts, main = _all_unchanged(reporter, public, 304)
+        behind = self._behind_gate(reporter, mark)
+        now = str(_Mark.of(mark.sha, behind))
+        known = reporter.known(MAIN_PART)
+        if known is not None and known.token != now:
+            main = replace(main, validators=replace(known, token=now))
+        return [*parts, *behind, main]
+
+    def _behind_gate(self, reporter: Reporter, mark: _Mark) -> list[Visit]:
+        """The text that could not be read for a gate: perhaps somebody has been let in since."""
+        if not mark.gated:
+            return []
+        ref = reporter.request.ref
+        info = _Info(name=ref.id, sha=mark.sha, gated=True, files=(mark.gated,))
+        url = f"{_public_url(ref.kind, ref.id)}/blob/{mark.sha}/{quote(mark.gated)}"
+        return [self._read_file(reporter, f"file:{mark.gated}", mark.gated, url, info)]
 
     def _read_files(self, reporter: Reporter, info: _Info) -> Iterator[Visit]:
         """The card and the most telling licence text, and what became of those read before."""
@@ -197,7 +288,7 @@ class HuggingFaceSource:
         try:
             if info.gated and self._client.token is None and path != CARD:
                 # The Hub shows the cards of gated repositories to everybody, and nothing else.
-                raise Unread(VisitStatus.DENIED, "gated, and there is no HF_TOKEN: not asked")
+                raise Unread(VisitStatus.DENIED, _NOT_ASKED)
             answer = self._client.fetch_file(
                 f"{folder}/{info.name}/resolve/main/{quote(path)}", known.etag if known else ""
             )

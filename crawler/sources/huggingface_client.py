@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -26,24 +27,28 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 )
 
 from crawler.http import (
-    Allowance,
+    ACCEPTED_ENCODING,
+    CHUNK,
     Answer,
-    Budget,
     Meter,
     TransportRules,
     Unread,
     address,
+    inflated,
     lower_keys,
     read_bounded,
     same_host,
-    seconds_to_wait,
     unread_status,
-    with_patience,
 )
-from crawler.sources.base import Usage
+from crawler.limits import Budget, Door, asked_pause, nearest, with_patience
+from crawler.sources.base import Allowance, Usage
 from pipelines.model import VisitStatus
 
 logger = logging.getLogger(__name__)
+
+# The libraries beneath write the headers of every answer into their finest log lines, whatever is in them.
+for _name in ("httpcore2", "httpx2"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 _MOST_REDIRECTS = 5
 
@@ -63,18 +68,30 @@ class HubClient:
         self._clock = clock
         self._meter = Meter()
         self._budgets = {
-            "api": Budget(clock, lambda limit: _used_up("API requests", limit)),
-            "resolvers": Budget(clock, lambda limit: _used_up("file requests", limit)),
+            name: Budget(Door(clock, "the Hub", rules.max_wait), clock, partial(_used_up, what))
+            for name, what in (("api", "API requests"), ("resolvers", "file requests"))
         }
         # With `token=None` the library would look for one in the environment and in files.
-        self._headers = {**build_hf_headers(token=token or False), "user-agent": rules.user_agent}
+        self._headers = {
+            **build_hf_headers(token=token or False),
+            "user-agent": rules.user_agent,
+            "accept-encoding": ACCEPTED_ENCODING,
+        }
         self._refused = threading.Event()
 
     @property
     def usage(self) -> Usage:
-        counted = self._meter.usage
-        told = [left for budget in self._budgets.values() if (left := budget.remaining) is not None]
-        return replace(counted, remaining=min(told, default=None))
+        return self._meter.told(self.allowance)
+
+    @property
+    def allowance(self) -> Allowance | None:
+        """What the Hub said last of the limit that is nearest to its end."""
+        return nearest(self._budgets.values())
+
+    def leave(self) -> None:
+        """Wake the threads that wait for a limit: nothing more will be asked."""
+        for budget in self._budgets.values():
+            budget.door.leave()
 
     def where(self, path: str) -> str:
         """The address of something at the Hub, as it may be said."""
@@ -106,17 +123,36 @@ class HubClient:
         raise Unread(VisitStatus.FAILED, f"more than {_MOST_REDIRECTS} redirects from {address(url)}")
 
     def _ask(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
-        answer = with_patience(self._rules, lambda: self._ask_once(url, bucket, headers), clock=self._clock)
+        budget = self._budgets[bucket]
+        answer = with_patience(self._rules, budget, lambda: self._ask_once(url, budget, headers))
         if answer.status in (200, 304) or 300 <= answer.status < 400:
             return answer
         raise self._refusal(answer, url, bucket)
 
-    def _ask_once(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
-        budget = self._budgets[bucket]
-        budget.take()
-        answer: Answer | None = None
-        rules = self._rules
+    def _ask_once(self, url: str, budget: Budget, headers: Mapping[str, str]) -> Answer:
+        turn = budget.take()
+        told: Allowance | None = None
         self._meter.add(requests=1, charged=1)
+        try:
+            answer = self._exchange(url, headers)
+            told = self._allowance(answer)
+        except BaseException:
+            budget.door.lost(turn)
+            raise
+        finally:
+            budget.settle(told)
+        used_up = answer.status == 429 and told is not None and told.remaining <= 0
+        pause = None if used_up else asked_pause(answer, self._clock())
+        if pause is not None:
+            budget.door.hold(turn, pause.seconds)
+            return replace(answer, limited=True)
+        if self._is_token_refused(answer):
+            self._close(url)
+        budget.door.welcome(turn)
+        return replace(answer, limited=used_up)
+
+    def _exchange(self, url: str, headers: Mapping[str, str]) -> Answer:
+        rules = self._rules
         deadline = time.monotonic() + rules.total_timeout
         try:
             # The library's client has no timeout of its own, so every request brings one.
@@ -127,16 +163,11 @@ class HubClient:
                 timeout=httpx2.Timeout(rules.read_timeout, connect=rules.connect_timeout),
                 follow_redirects=False,
             ) as response:
-                body = read_bounded(response.iter_bytes(), url, rules, deadline)
-            self._meter.add(bytes=len(body))
-            answer = Answer(
-                status=response.status_code, headers=lower_keys(dict(response.headers)), body=body
-            )
+                packed = self._meter.count(response.iter_raw(CHUNK))
+                whole = inflated(packed, response.headers.get("content-encoding", ""), url)
+                body = read_bounded(whole, url, rules, deadline)
         except httpx2.TimeoutException as error:
             reason = f"no answer from {address(url)} in time"
-            raise Unread(VisitStatus.FAILED, reason) from error
-        except httpx2.DecodingError as error:
-            reason = f"the answer of {address(url)} cannot be decompressed"
             raise Unread(VisitStatus.FAILED, reason) from error
         except httpx2.TransportError as error:
             reason = rules.say(f"the connection to {address(url)} broke: {type(error).__name__}")
@@ -145,9 +176,7 @@ class HubClient:
             # HF_HUB_OFFLINE ends here too: the library raises a ConnectionError then.
             reason = rules.say(f"asking {address(url)} failed: {type(error).__name__}")
             raise Unread(VisitStatus.FAILED, reason) from error
-        finally:
-            budget.settle(self._allowance(answer) if answer else None)
-        return answer
+        return Answer(status=response.status_code, headers=lower_keys(dict(response.headers)), body=body)
 
     def _allowance(self, answer: Answer) -> Allowance | None:
         told = parse_ratelimit_headers(answer.headers)
@@ -172,24 +201,28 @@ class HubClient:
         if isinstance(error, (errors.RemoteEntryNotFoundError, errors.RevisionNotFoundError)):
             return Unread(VisitStatus.MISSING, "the Hub has no such file", http_status=status)
         if status == 401 and self.token:
-            return self._refused_token(url)
-        if status == 429:
-            wait = seconds_to_wait(answer.headers, self._clock())
+            return Unread(VisitStatus.FAILED, self._close(url), http_status=401)
+        if answer.limited:
             budget = self._budgets[bucket]
-            reason = budget.describe(None)
-            if wait is not None:
-                budget.close(reason, self._clock() + timedelta(seconds=wait))
-            return Unread(VisitStatus.FAILED, reason.removeprefix("not asked: "), http_status=429)
+            left = budget.allowance
+            used_up = left is not None and left.remaining <= 0
+            reason = budget.describe(left.limit) if left and used_up else budget.door.reason
+            return Unread(VisitStatus.FAILED, reason, http_status=status)
         return unread_status(status, url, self._rules)
 
-    def _refused_token(self, url: str) -> Unread:
+    def _is_token_refused(self, answer: Answer) -> bool:
+        """The Hub says 401 of what is gated or absent, too, and then says that."""
+        return answer.status == 401 and bool(self.token) and "x-error-code" not in answer.headers
+
+    def _close(self, url: str) -> str:
+        """A token that is refused is refused to all: nobody follows this request. The reason."""
         reason = f"HF_TOKEN was refused by {urlsplit(url).netloc.rpartition('@')[2]} (401)"
         for budget in self._budgets.values():
-            budget.close(reason)
+            budget.door.close(reason)
         if not self._refused.is_set():
             self._refused.set()
             logger.error("%s", reason)
-        return Unread(VisitStatus.FAILED, reason, http_status=401)
+        return reason
 
 
 def _library_error(answer: Answer, url: str) -> Exception | None:
@@ -210,4 +243,4 @@ def _library_error(answer: Answer, url: str) -> Exception | None:
 
 def _used_up(what: str, limit: int | None) -> str:
     number = f"{limit} " if limit else ""
-    return f"not asked: the Hub's limit of {number}{what} in five minutes is used up"
+    return f"the Hub's limit of {number}{what} in five minutes is used up"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from crawler.sources.base import Usage
+from crawler.sources.base import Allowance, Usage
 from pipelines.lineage_data import BaseModel, Fact, find_base
 from pipelines.model import (
     ArtifactKind,
@@ -55,6 +55,10 @@ class LineageSource:
     def __init__(self, *, bases: Sequence[BaseModel] | None, clock: Callable[[], datetime]) -> None:
         self._bases = None if bases is None else tuple(bases)
         self._clock = clock
+
+    def fetch_allowance(self) -> Allowance | None:
+        """A file has no limit."""
+        return None
 
     @property
     def usage(self) -> Usage:

@@ -1,4 +1,4 @@
-"""Packages at a Python package index, by its JSON interface.
+"""Packages at a Python package index, by its JSON interface, one request after the other.
 
 Part: `metadata`, a fixed selection; download counts and serial numbers are left out, they say
 nothing about openness and change daily.
@@ -9,29 +9,27 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from crawler.adapter import PatientAdapter
 from crawler.http import (
     MEBIBYTE,
     Answer,
-    Budget,
     Meter,
-    PatientAdapter,
     TransportRules,
     Unread,
     address,
     lower_keys,
     same_host,
-    seconds_to_wait,
     unread_status,
 )
-from crawler.sources.base import Usage
+from crawler.limits import Budget, Door
+from crawler.sources.base import Allowance, Usage
 from crawler.sources.parts import Reporter
 from pipelines.model import (
     ArtifactKind,
@@ -104,23 +102,11 @@ def _release(version: str, files: JsonValue) -> dict[str, JsonValue]:
     }
 
 
-class _Adapter(PatientAdapter):
-    def __init__(
-        self, rules: TransportRules, meter: Meter, clock: Callable[[], datetime], budget: Budget
-    ) -> None:
-        super().__init__(rules, meter, clock)
-        self.budget = budget
-
-    def before(self, request: requests.PreparedRequest) -> None:
-        self.budget.take()
-
-    def after(self, request: requests.PreparedRequest, answer: Answer | None) -> None:
-        self.budget.settle(None)
-        self.meter.add(charged=1)
-
-
 class PyPISource:
-    """Reads packages; `base_url` is the index's address, with or without /pypi at its end."""
+    """Reads packages; `base_url` is the index's address, with or without /pypi at its end.
+
+    `max_wait` is the longest wait in seconds that the index may ask for.
+    """
 
     name = "pypi"
     kinds = frozenset({ArtifactKind.PYPI})
@@ -131,46 +117,40 @@ class PyPISource:
         base_url: str,
         user_agent: str,
         clock: Callable[[], datetime],
-        max_workers: int = 4,
-        max_wait: float = 5.0,
+        max_wait: float | None = None,
         rules: TransportRules | None = None,
     ) -> None:
         self._base = base_url.rstrip("/").removesuffix("/pypi")
         self._clock = clock
+        rules = (rules or TransportRules(user_agent=user_agent)).with_bytes(LARGEST_ANSWER)
         self._rules = replace(
-            (rules or TransportRules(user_agent=user_agent)).with_bytes(LARGEST_ANSWER),
-            user_agent=user_agent,
-            max_wait=max_wait,
+            rules, user_agent=user_agent, max_wait=rules.max_wait if max_wait is None else max_wait
         )
         self._meter = Meter()
-        self._budget = Budget(clock, lambda limit: "not asked: the package index's limit is used up")
+        self._door = Door(clock, "the package index", self._rules.max_wait)
+        budget = Budget(self._door, clock, lambda limit: "the package index's limit is used up")
         self._session = requests.Session()
         # An address with a password in it, or a .netrc, must not make us send one.
         self._session.auth = _without_password
-        adapter = _Adapter(self._rules, self._meter, clock, self._budget)
+        adapter = PatientAdapter(self._rules, self._meter, clock, budget)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
-        self._pool = ThreadPoolExecutor(max_workers=max_workers, thread_name_prefix="pypi")
+
+    def fetch_allowance(self) -> Allowance | None:
+        """Package indexes name no limit."""
+        return None
 
     @property
     def usage(self) -> Usage:
         return self._meter.usage
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._door.leave()
         self._session.close()
 
     def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
-        pending = [
-            self._pool.submit(self._visit_one, Reporter(request=request, clock=self._clock))
-            for request in requests
-        ]
-        try:
-            for done in as_completed(pending):
-                yield done.result()
-        finally:
-            for future in pending:
-                future.cancel()
+        for request in requests:
+            yield self._visit_one(Reporter(request=request, clock=self._clock))
 
     def _visit_one(self, reporter: Reporter) -> Visit:
         name = normal_name(reporter.request.ref.id)
@@ -213,20 +193,12 @@ class PyPISource:
             if answer.status in (200, 304):
                 return answer
             if answer.status not in (301, 302, 303, 307, 308):
-                raise self._refusal(answer, url)
+                raise unread_status(answer.status, url, self._rules)
             target = urljoin(url, answer.headers.get("location", ""))
             if not same_host(url, target):
                 raise Unread(VisitStatus.FAILED, f"{address(url)} redirects to another host")
             url = target
         raise Unread(VisitStatus.FAILED, f"more than {_MOST_REDIRECTS} redirects from {address(url)}")
-
-    def _refusal(self, answer: Answer, url: str) -> Unread:
-        if answer.status == 429:
-            wait = seconds_to_wait(answer.headers, self._clock())
-            if wait is not None:
-                reason = f"not asked: the package index asks to wait {wait:.0f} s"
-                self._budget.close(reason, self._clock() + timedelta(seconds=wait))
-        return unread_status(answer.status, url, self._rules)
 
 
 def _parsed(answer: Answer, url: str) -> JsonValue:

@@ -2,6 +2,10 @@
 
 Part: `page`, the raw bytes of the page.
 
+A page is asked for with its stored validators (RFC 9111); one that the host has called good for longer is
+not asked for again before, within the same night. A page with other bytes that says the same (see
+`pipelines.meaning`) is unchanged: the snapshot that stands says what there is to be read.
+
 The pages are read by a worker, an operating-system process of its own (`spiders.worker`). This
 module starts it, takes over what it reads as it comes, and turns a worker that crashed, was killed, hangs or
 takes too long into failed visits of the pages that are still missing.
@@ -11,23 +15,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import queue
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO
 
-import spiders
-from crawler.sources.base import Usage
+from crawler.sources.base import Allowance, Usage
+from crawler.sources.web_worker import Worker, WorkerLostError, take_over
 from pipelines.errors import UsageError
+from pipelines.meaning import page_meaning
 from pipelines.model import (
     ArtifactKind,
     ArtifactRef,
@@ -40,30 +39,15 @@ from pipelines.model import (
 )
 from spiders.addresses import without_secrets
 from spiders.gateway import Gateway, GatewayError
-from spiders.protocol import (
-    MAX_LINE,
-    Counters,
-    Job,
-    Limits,
-    Message,
-    PageJob,
-    PageResult,
-    ProtocolError,
-    body_file,
-    parse_message,
-)
+from spiders.protocol import Counters, Job, Limits, Manners, PageJob, PageResult, body_file
+from spiders.revalidation import Remembered, place_of
 
 logger = logging.getLogger(__name__)
 
 PART = "page"
 WORKER = (sys.executable, "-P", "-m", "spiders.worker")
-# All that a worker needs of the environment. Tokens are not among it: it talks to strangers.
-ENVIRONMENT = (
-    *("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONWARNINGS"),
-)
-STDERR_LINES = 30
-END_PATIENCE = 5.0
+ROBOTS_SECONDS = 24 * 3600.0
+"""How long a robots.txt may be gone by without asking again (RFC 9309, section 2.4)."""
 
 
 class WebSource:
@@ -104,7 +88,13 @@ class WebSource:
         self._stall = stall
         self._command = tuple(command)
         self._spent: list[Counters] = []
-        self._running: set[_Worker] = set()
+        self._running: set[Worker] = set()
+        self._closing = False
+        self._manners = _KnownManners()
+
+    def fetch_allowance(self) -> Allowance | None:
+        """Sites name no limit: their pace is kept page by page."""
+        return None
 
     @property
     def usage(self) -> Usage:
@@ -116,6 +106,7 @@ class WebSource:
 
     def close(self) -> None:
         """End workers that are still running."""
+        self._closing = True
         for worker in tuple(self._running):
             worker.stop()
 
@@ -123,10 +114,12 @@ class WebSource:
         """Read the pages and yield a visit for each, in the order in which they answer."""
         pages: dict[int, VisitRequest] = {}
         for index, request in enumerate(requests):
-            if request.ref.kind is ArtifactKind.WEB:
-                pages[index] = request
-            else:
+            if request.ref.kind is not ArtifactKind.WEB:
                 yield self._failed(request.ref, "not a web page")
+            elif (until := self._fresh_until(request)) is not None:
+                yield self._unasked(request, until)
+            else:
+                pages[index] = request
         if not pages:
             return
         with tempfile.TemporaryDirectory(prefix="openness-web-", ignore_cleanup_errors=True) as folder:
@@ -139,11 +132,12 @@ class WebSource:
             gateway=self._gateway,
             allow_private_hosts=self._allowed,
             limits=self._limits,
+            manners=self._manners.told(),
         ).write(spool)
         counters = Counters()
         self._spent.append(counters)
         try:
-            worker = _Worker(self._command, spool)
+            worker = Worker(self._command, spool)
         except OSError as error:
             logger.error("the web worker cannot be started: %s", error)
             for request in pages.values():
@@ -154,44 +148,92 @@ class WebSource:
         try:
             try:
                 for message in worker.messages(self._limits.deadline, self._stall):
-                    _take_over(counters, message.counters)
+                    take_over(counters, message.counters)
                     if message.page is not None and message.page.index in pending:
                         yield self._visit_of(pending.pop(message.page.index), message.page, spool)
                     if message.end or not pending:
                         break
                 reason = "the web worker left the page out"
                 worker.finish(counters)
-            except _WorkerLostError as error:
+            except WorkerLostError as error:
                 reason = str(error)
-                logger.error("%s; %d pages are not read%s", reason, len(pending), worker.last_words())
+                # A worker that we end ourselves is no news.
+                level = logging.DEBUG if self._closing else logging.ERROR
+                logger.log(level, "%s; %d pages are not read%s", reason, len(pending), worker.last_words())
             for request in pending.values():
                 yield self._failed(request.ref, reason)
         finally:
             worker.stop()
             self._running.discard(worker)
+            self._manners.learn(Manners.read(spool))
 
-    def _visit_of(self, request: VisitRequest, page: PageResult, spool: Path) -> Visit:
-        status, reason, capture = page.status, page.reason, None
-        if status is VisitStatus.OK:
-            body = _read_body(spool, page.index)
-            if body is None:
-                status, reason = VisitStatus.FAILED, "the web worker handed over no body"
-            elif digest_bytes(body) == request.known.get(PART, Validators()).sha256:
-                status = VisitStatus.UNCHANGED
-            else:
-                capture = Capture(
-                    body=body, media_type=page.media_type, etag=page.etag, last_modified=page.last_modified
-                )
+    def _fresh_until(self, request: VisitRequest) -> datetime | None:
+        """Until when the page is good by its host's own word; None when it is to be asked for."""
+        known = request.known.get(PART, Validators())
+        until = Remembered.of(known.token).fresh_until
+        if not known.sha256 or request.was_missing or until is None or until <= self._clock():
+            return None
+        return until
+
+    def _unasked(self, request: VisitRequest, until: datetime) -> Visit:
         return Visit(
             ref=request.ref,
             part=PART,
-            url=page.url,
+            url=without_secrets(request.ref.id),
             at=self._clock(),
-            status=status,
-            capture=capture,
-            http_status=page.http_status,
-            reason=reason,
+            status=VisitStatus.UNCHANGED,
+            reason=f"not asked again: good until {until:%H:%M} UTC by its own Cache-Control",
         )
+
+    def _visit_of(self, request: VisitRequest, page: PageResult, spool: Path) -> Visit:
+        known, at = request.known.get(PART, Validators()), self._clock()
+        visit = Visit(
+            ref=request.ref,
+            part=PART,
+            url=page.url,
+            at=at,
+            status=VisitStatus.FAILED,
+            http_status=page.http_status,
+            reason=page.reason,
+        )
+        fresh_until = at + timedelta(seconds=page.fresh_for) if page.fresh_for else None
+        before = Remembered.of(known.token)
+        if page.status is VisitStatus.UNCHANGED:
+            # RFC 9111, section 4.3.4: what the answer says anew replaces what was stored.
+            remembered = replace(before, place=before.place or place_of(page.url), fresh_until=fresh_until)
+            told = replace(
+                known,
+                etag=page.etag or known.etag,
+                last_modified=page.last_modified or known.last_modified,
+                token=remembered.token(),
+            )
+            return replace(visit, status=VisitStatus.UNCHANGED, validators=told)
+        if page.status is not VisitStatus.OK:
+            return replace(visit, status=page.status)
+        body = _read_body(spool, page.index)
+        if body is None:
+            return replace(visit, reason="the web worker handed over no body")
+        sha256 = digest_bytes(body)
+        is_same = sha256 == known.sha256
+        meaning = before.meaning if is_same and before.meaning else _meaning(body, page)
+        remembered = Remembered(meaning=meaning, place=place_of(page.url), fresh_until=fresh_until)
+        if is_same or (known.sha256 and meaning and meaning == before.meaning):
+            told = Validators(
+                sha256=known.sha256,
+                etag=page.etag,
+                last_modified=page.last_modified,
+                token=remembered.token(),
+            )
+            reason = "" if is_same else "other bytes that say the same"
+            return replace(visit, status=VisitStatus.UNCHANGED, validators=told, reason=reason)
+        capture = Capture(
+            body=body,
+            media_type=page.media_type,
+            etag=page.etag,
+            last_modified=page.last_modified,
+            token=remembered.token(),
+        )
+        return replace(visit, status=VisitStatus.OK, capture=capture)
 
     def _failed(self, ref: ArtifactRef, reason: str) -> Visit:
         return Visit(
@@ -204,14 +246,47 @@ class WebSource:
         )
 
 
+class _KnownManners:
+    """What hosts have asked for so far tonight, for the next worker. Times by the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._robots: dict[str, tuple[float, str]] = {}
+        self._rest_until: dict[str, float] = {}
+
+    def told(self) -> Manners:
+        """What still holds."""
+        now = time.monotonic()
+        return Manners(
+            robots={site: rules for site, (until, rules) in self._robots.items() if until > now},
+            rest={host: until - now for host, until in self._rest_until.items() if until > now},
+        )
+
+    def learn(self, manners: Manners) -> None:
+        """Take over what a worker was asked for."""
+        now = time.monotonic()
+        for site, rules in manners.robots.items():
+            # What the worker was told itself is not newer for it.
+            if self._robots.get(site, (0.0, None))[1] != rules or self._robots[site][0] <= now:
+                self._robots[site] = (now + ROBOTS_SECONDS, rules)
+        for host, seconds in manners.rest.items():
+            self._rest_until[host] = now + seconds
+
+
+def _meaning(body: bytes, page: PageResult) -> str:
+    try:
+        return page_meaning(body, page.media_type, page.url)
+    except Exception:
+        # A page that the reader chokes on is compared by its bytes.
+        logger.exception("what %s says could not be told", page.url)
+        return ""
+
+
 def _page_job(index: int, request: VisitRequest) -> PageJob:
     known = request.known.get(PART, Validators())
-    return PageJob(index=index, url=request.ref.id, etag=known.etag, last_modified=known.last_modified)
-
-
-def _take_over(counters: Counters, told: Counters) -> None:
-    """A worker counts up: its last word is what it has spent, also when it is killed afterwards."""
-    counters.requests, counters.bytes, counters.errors = told.requests, told.bytes, told.errors
+    place = Remembered.of(known.token).place
+    return PageJob(
+        index=index, url=request.ref.id, etag=known.etag, last_modified=known.last_modified, place=place
+    )
 
 
 def _read_body(spool: Path, index: int) -> bytes | None:
@@ -223,119 +298,3 @@ def _read_body(spool: Path, index: int) -> bytes | None:
     with contextlib.suppress(OSError):
         path.unlink()
     return body
-
-
-class _WorkerLostError(Exception):
-    """The worker says nothing more; the text tells why."""
-
-
-class _Worker:
-    """A running worker: its process, and two threads that keep its pipes from filling up.
-
-    Bodies go through the spool folder, so what waits here is small however slowly it is taken.
-    """
-
-    def __init__(self, command: Sequence[str], spool: Path) -> None:
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
-        self._process = subprocess.Popen(
-            [*command, str(spool)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=spool,
-            env=_environment(),
-            # A session of its own: Ctrl-C reaches this process alone, which then ends the worker.
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._pipes = (self._process.stdout, self._process.stderr)
-        self._threads = (
-            threading.Thread(target=self._drain_lines, args=(self._process.stdout,), daemon=True),
-            threading.Thread(target=self._drain_stderr, args=(self._process.stderr,), daemon=True),
-        )
-        for thread in self._threads:
-            thread.start()
-
-    def messages(self, deadline: float, stall: float) -> Iterator[Message]:
-        """What the worker says. Raises _WorkerLostError when it ends, hangs or takes too long."""
-        end = time.monotonic() + deadline
-        while True:
-            left = end - time.monotonic()
-            try:
-                # What was read in time counts, also when it is taken late: whoever saves it may be slow.
-                line = self._lines.get(timeout=max(0.0, min(left, stall)))
-            except queue.Empty:
-                if left > stall:
-                    raise _WorkerLostError(f"the web worker hung: no sign of life for {stall:g} s") from None
-                raise _WorkerLostError(f"the web worker did not finish within {deadline:g} s") from None
-            if line is None:
-                raise _WorkerLostError(self._how_it_ended())
-            try:
-                yield parse_message(line)
-            except ProtocolError as error:
-                raise _WorkerLostError("the web worker spoke nonsense") from error
-
-    def finish(self, counters: Counters) -> None:
-        """Take the worker's last figures and its exit status; errors of ours are not passed over."""
-        with contextlib.suppress(_WorkerLostError):
-            for message in self.messages(END_PATIENCE, END_PATIENCE):
-                _take_over(counters, message.counters)
-                if message.end:
-                    break
-        code: int | None = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = self._process.wait(timeout=END_PATIENCE)
-        if code or counters.errors:
-            logger.error(
-                "the web worker met %d errors of its own (exit status %s)%s",
-                counters.errors,
-                code,
-                self.last_words(),
-            )
-
-    def last_words(self) -> str:
-        """The end of what the worker wrote to standard error, for the log."""
-        return "".join("\n  " + line for line in tuple(self._stderr))
-
-    def stop(self) -> None:
-        """End the worker and all that belongs to it. No process is left, no pipe, no thread."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for thread in self._threads:
-            thread.join(timeout=END_PATIENCE)
-        for pipe, thread in zip(self._pipes, self._threads, strict=True):
-            if not thread.is_alive():
-                pipe.close()
-
-    def _how_it_ended(self) -> str:
-        try:
-            code = self._process.wait(timeout=END_PATIENCE)
-        except subprocess.TimeoutExpired:
-            return "the web worker closed its output"
-        if code < 0:
-            return f"the web worker was killed by signal {-code}"
-        return f"the web worker ended with exit status {code}"
-
-    def _drain_lines(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            # A line longer than any message is cut here and fails to parse.
-            while line := pipe.readline(MAX_LINE):
-                self._lines.put(line)
-        self._lines.put(None)
-
-    def _drain_stderr(self, pipe: IO[bytes]) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while line := pipe.readline(MAX_LINE):
-                self._stderr.append(line.decode("utf-8", "replace").rstrip()[:500])
-
-
-def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    # The worker must find the same packages from whatever folder this process was started.
-    root = str(Path(spiders.__file__).resolve().parents[1])
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (root, kept.get("PYTHONPATH", ""))))
-    return kept

@@ -14,6 +14,12 @@ from pipelines.model import ArtifactKind, Evidence, Snapshot
 
 Extractor = Callable[[Source], Iterator[Evidence]]
 
+READERS = (
+    *("markdown", "markdown_blocks", "markdown_links", "markdown_tables", "front_matter"),
+    *("text", "html_text", "volatile"),
+)
+"""Modules beside this folder that what the extractors say depends on."""
+
 PROSE_FILE = re.compile(
     r"file:.*\.(?:md|mdx|rst|txt|markdown|adoc)$|file:(?:.*/)?readme[^/]*$", re.IGNORECASE
 )
@@ -54,7 +60,7 @@ def extract(snapshot: Snapshot) -> list[Evidence]:
 def _version() -> str:
     """A digest over the extractors' own sources and tables: what they say can only change with it."""
     folder = Path(__file__).parent
-    files = [*folder.glob("*.py"), folder.parent / "markdown.py", folder.parent / "text.py"]
+    files = [*folder.glob("*.py"), *(folder.parent / f"{name}.py" for name in READERS)]
     files += [path for path in (folder.parent / "data").iterdir() if path.suffix in (".yaml", ".gz")]
     digest = hashlib.sha256()
     for path in sorted(files):

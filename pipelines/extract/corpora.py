@@ -6,7 +6,7 @@ The names are data (`pipelines/data/corpora.yaml`), each with a source address.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -55,12 +55,26 @@ def _pattern(exact: bool) -> tuple[re.Pattern[str], dict[str, Corpus]]:
     return re.compile(pattern, 0 if exact else re.IGNORECASE), by_name
 
 
-def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
-    """(corpus, start, end) for each place where a text names one."""
+Names = tuple[Collection[str], Collection[str]]
+"""Names of corpora: those that are exact, those that are not."""
+
+
+def names_in(text: str) -> Names:
+    """The names that stand somewhere in a text: none of its sentences has another."""
+    exact, folded_text = _pattern(True)[1], folded(text)
+    return (
+        [name for name in exact if name in text],
+        [name for name in _pattern(False)[1] if name in folded_text],
+    )
+
+
+def find_corpora(text: str, names: Names | None = None) -> Iterator[tuple[Corpus, int, int]]:
+    """(corpus, start, end) for each place where a text names one. `names` are those that it can have at all."""
     for exact in (True, False):
         pattern, by_name = _pattern(exact)
+        possible = by_name if names is None else names[not exact]
         # Looking for each name is quicker than the pattern, and most texts have none.
-        if not any(map((text if exact else folded(text)).__contains__, by_name)):
+        if not possible or not any(map((text if exact else folded(text)).__contains__, possible)):
             continue
         for match in pattern.finditer(text):
             yield by_name[match[0] if exact else folded(match[0])], match.start(), match.end()

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from pipelines.extract.base import folded
 from pipelines.extract.licence_scope import scopes_of
 from pipelines.extract.licence_table import (
     LICENCE_WORD,
     LicenceId,
     licence_facts,
     licences_in_expression,
+    may_hold_name,
     name_parts,
     normalise_licence,
     prose_names,
@@ -79,6 +81,12 @@ CUE_BEFORE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+CUE_TRIGGERS = (
+    *("under", "governed", "covered", "subject", "according", "pursuant", "licen"),
+    *("许可", "协议", "授权"),
+)
+"""Of these, in small letters, at least one stands in whatever CUE_BEFORE matches: looking for words is quicker."""
+
 # What is compared, denied or required of others is not what this work is licensed under.
 NO_STATEMENT_BEFORE = re.compile(
     r"""
@@ -140,6 +148,12 @@ NAMED_CUSTOM = re.compile(
     """,
     re.VERBOSE,
 )
+# At least one of these, in small letters, stands in whatever the patterns of terms without a name match.
+RESEARCH_TRIGGERS = ("research", "academic", "educational", "learning", "scientific", "研究", "学习", "学术")
+COMMERCIAL_TRIGGERS = ("commercial", "商")
+CUSTOM_TRIGGER = "licen"
+UNNAMED_TRIGGERS = (*RESEARCH_TRIGGERS, *COMMERCIAL_TRIGGERS, CUSTOM_TRIGGER)
+
 # A name before another noun is no licence: "Apache 2.0 Competitor". These words may follow one.
 NEXT_WORD = re.compile(r"\s+(?P<word>[A-Za-z]{3,})")
 MAY_FOLLOW = frozenset(
@@ -233,11 +247,14 @@ def _passage(prose: str, found: _Found, offset: int) -> tuple[int, int]:
 
 def _names(prose: str, title: str) -> Iterator[_Found]:
     """Names of licences; without an identifier where the sentence only compares or denies."""
+    if not may_hold_name(prose):
+        return
     names = prose_names()
     parts = [(start, end, part) for start, end, key in name_parts(prose) for part in key]
     index = 0
     while index < len(parts):
-        match = _name_at(prose, parts, index, title, names.get(parts[index][2], ()))
+        candidates = names.get(parts[index][2])
+        match = _name_at(prose, parts, index, title, candidates) if candidates else None
         if match is None:
             index += 1
             continue
@@ -291,11 +308,13 @@ def _is_spoken_of(prose: str, start: int, end: int, title: str) -> bool:
         return True
     if CUE_AFTER.match(_clean(prose[end : end + 80])):
         return True
-    if CUE_BEFORE.search(_clean(prose[max(0, start - 90) : start])):
+    before = _clean(prose[max(0, start - 90) : start])
+    if any(map(folded(before).__contains__, CUE_TRIGGERS)) and CUE_BEFORE.search(before):
         return True
     # Below a heading "License" the name may stand alone.
-    letters = sum(1 for character in prose if character.isalnum())
-    return bool(LICENCE_WORD.search(title)) and 2 * (end - start) > letters
+    if not LICENCE_WORD.search(title):
+        return False
+    return 2 * (end - start) > sum(map(str.isalnum, prose))
 
 
 def _clean(text: str) -> str:
@@ -305,18 +324,25 @@ def _clean(text: str) -> str:
 def _unnamed(prose: str, named: list[_Found], seen: list[_Found]) -> Iterator[_Found]:
     """Terms without a name, where the sentence's named licence does not say the same already."""
     prose = _clean(prose)
+    words = folded(prose)
+    if not any(map(words.__contains__, UNNAMED_TRIGGERS)):
+        return
     restricted = {
         restriction
         for one in named
         if (facts := licence_facts(one.licence)) is not None
         for restriction in facts.restrictions
     }
-    for identifier, pattern, restriction in (
-        ("LicenseRef-research-only", RESEARCH_ONLY, "research-only"),
-        ("LicenseRef-non-commercial", NON_COMMERCIAL, "non-commercial"),
+    for identifier, pattern, restriction, triggers in (
+        ("LicenseRef-research-only", RESEARCH_ONLY, "research-only", RESEARCH_TRIGGERS),
+        ("LicenseRef-non-commercial", NON_COMMERCIAL, "non-commercial", COMMERCIAL_TRIGGERS),
     ):
-        if restriction not in restricted and (match := pattern.search(prose)):
+        if restriction in restricted or not any(map(words.__contains__, triggers)):
+            continue
+        if match := pattern.search(prose):
             yield _Found(identifier, match.start(), match.end())
+    if CUSTOM_TRIGGER not in words:
+        return
     match = CUSTOM.search(prose) or NAMED_CUSTOM.search(prose)
     if not seen and match and not NON_COMMERCIAL.search(prose):
         yield _Found("LicenseRef-custom", match.start(), match.end())

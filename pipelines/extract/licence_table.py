@@ -179,14 +179,32 @@ def name_key(name: str) -> Key:
 def name_parts(text: str) -> Iterator[tuple[int, int, Key]]:
     """(start, end, parts of a name) for each word that counts; fillers are left out."""
     for match in NAME_PART.finditer(text):
-        word = match.group().lower()
-        if word in FILLERS:
-            continue
-        if word[0].isdigit():
-            word = re.sub(r"(?:\.0)+$", "", word)
-        elif word.startswith("gplv") or (word.endswith("v") and word[:-1] in ("gpl", "lgpl", "agpl", "mpl")):
-            word = word[:-1]
-        yield match.start(), match.end(), _SAME.get(word, (word,))
+        if parts := _parts_of(match.group()):
+            yield match.start(), match.end(), parts
+
+
+# Texts repeat their words; most of them are looked at many times.
+@lru_cache(maxsize=1 << 14)
+def _parts_of(written: str) -> Key:
+    """The parts of a name that a word stands for; none for a filler."""
+    word = written.lower()
+    if word in FILLERS:
+        return ()
+    if word[0].isdigit():
+        word = re.sub(r"(?:\.0)+$", "", word)
+    elif word.startswith("gplv") or (word.endswith("v") and word[:-1] in ("gpl", "lgpl", "agpl", "mpl")):
+        word = word[:-1]
+    return _SAME.get(word, (word,))
+
+
+def may_hold_name(text: str) -> bool:
+    """Does any word begin a name of `prose_names`? Most passages hold none, and this is soon told."""
+    return any(map(_begins_name, NAME_PART.findall(text)))
+
+
+@lru_cache(maxsize=1 << 14)
+def _begins_name(written: str) -> bool:
+    return any(part in prose_names() for part in _parts_of(written))
 
 
 LICENCE_WORD = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)

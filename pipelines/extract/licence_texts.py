@@ -9,10 +9,11 @@ for titles (licences whose texts are not packaged) and for notices ("portions un
 from __future__ import annotations
 
 import itertools
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from heapq import nsmallest
 from typing import NamedTuple
 
 from pipelines.extract.licence_notices import LicenceMatch, by_notice, by_title, make_match
@@ -32,9 +33,9 @@ CHAPTER_PURITY, CHAPTER_PAIRS = 0.97, 250
 MARGIN = 0.01
 # Short texts name their holder in the middle; a few names weigh more in them.
 SHORT_PAIRS, SAME_SHORT_TEXT = 300, 0.90
-# What a word outside the licence costs against one inside, when its stretch is sought, and the loss
-# at which the stretch has ended.
-OUTSIDE, ENDED = 1.3, 80.0
+# What a word outside the licence costs against what one inside gives, when its stretch is sought, and
+# the loss at which the stretch has ended. Whole numbers, so that gain and loss can be even.
+INSIDE, OUTSIDE, ENDED = 10, 13, 800
 # So many foreign words in a row are an addition to the licence, not a holder's name.
 ADDITION = 14
 SHORTEST = 12
@@ -66,15 +67,16 @@ class _Candidate(NamedTuple):
 @lru_cache(maxsize=1)
 def _index() -> _Index:
     vocabulary: dict[str, int] = {}
-    index = _Index([], [], [], {}, vocabulary)
+    postings: defaultdict[int, list[int]] = defaultdict(list)
+    index = _Index([], [], [], postings, vocabulary)
     for number, entry in enumerate(packaged_data()["texts"]):
         ids = [vocabulary.setdefault(word, len(vocabulary)) for word in entry["words"].split()]
-        pairs = frozenset(_pair(one, other) for one, other in itertools.pairwise(ids))
+        pairs = frozenset([(one << 20) | other for one, other in itertools.pairwise(ids)])
         index.identifiers.append(entry["id"])
         index.pairs.append(pairs)
         index.beginnings.append(tuple(ids[:6]))
         for pair in pairs:
-            index.postings.setdefault(pair, []).append(number)
+            postings[pair].append(number)
     return index
 
 
@@ -82,6 +84,8 @@ def _pair(one: int, other: int) -> int:
     return (one << 20) | other
 
 
+# Every other repository has the same Apache License.
+@lru_cache(maxsize=32)
 def match_licence_text(text: str) -> tuple[LicenceMatch, ...]:
     """The licences whose text, title or notice a file holds, in order of their place; () for none.
 
@@ -136,6 +140,8 @@ def _candidates(index: _Index, pairs: list[int | None]) -> Iterator[_Candidate]:
         *_best(common, lambda number: common[number] / (len(present) + len(index.pairs[number]))),
         *_best(common, lambda number: common[number] / len(index.pairs[number])),
     }
+    if not any(_may_be_accepted(common[number], len(index.pairs[number])) for number in likely):
+        return
     for number in sorted(likely):
         own = index.pairs[number]
         if len(own) >= SHORTEST and (stretch := _stretch(pairs, own)) is not None:
@@ -164,7 +170,7 @@ def _written_identifiers() -> frozenset[LicenceId]:
 
 def _best(common: Counter[int], value: Callable[[int], float]) -> list[int]:
     """The numbers of the most likely texts by a value; the lower number where two are equal."""
-    return sorted(common, key=lambda number: (-value(number), number))[:CANDIDATES]
+    return nsmallest(CANDIDATES, common, key=lambda number: (-value(number), number))
 
 
 def _stretch(pairs: list[int | None], own: frozenset[int]) -> tuple[int, int] | None:
@@ -172,20 +178,22 @@ def _stretch(pairs: list[int | None], own: frozenset[int]) -> tuple[int, int] | 
 
     A run ends where it has lost ENDED since its best point: a second copy of the text is another run.
     """
-    best, span = 0.0, None
-    total, peak, begin = 0.0, 0.0, 0
-    for position, pair in enumerate(pairs):
-        if pair in own:
-            if total <= 0:
-                total, peak, begin = 0.0, 0.0, position
-            total += 1
-            peak = max(peak, total)
-            if total > best:
-                best, span = total, (begin, position)
+    best, span = 0, None
+    total, peak, begin, reached = 0, 0, 0, 0
+    for position in [position for position, pair in enumerate(pairs) if pair in own]:
+        # The pairs in between are others'.
+        lost = OUTSIDE * (position - reached)
+        if peak - total + lost > ENDED:
+            total = peak = 0
         else:
-            total -= OUTSIDE
-            if peak - total > ENDED:
-                total = peak = 0.0
+            total -= lost
+        if total <= 0:
+            total, peak, begin = 0, 0, position
+        total += INSIDE
+        peak = max(peak, total)
+        if total > best:
+            best, span = total, (begin, position)
+        reached = position + 1
     return span
 
 
@@ -219,6 +227,13 @@ def _accepted(
         if (is_same or is_part or is_chapter) and _is_told_apart(index, best, candidates):
             return best
     return None
+
+
+def _may_be_accepted(common: int, own: int) -> bool:
+    """Can a text of `own` pairs, so many of which the file has somewhere, be accepted at all?"""
+    # 2c / (c + own) is the most that Dice can come to; a chapter needs no share, but a number.
+    is_same = 2 * common >= SAME_SHORT_TEXT * (common + own)
+    return is_same or common >= PART_COVERAGE * own or common >= CHAPTER_PAIRS
 
 
 def _begins_there(beginning: tuple[int, ...], ids: list[int]) -> bool:

@@ -11,6 +11,7 @@ from functools import lru_cache
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urljoin, urlsplit, urlunsplit
 
 from pipelines.artifact_ids import id_problem
+from pipelines.extract.base import folded
 from pipelines.markdown import parse_markdown
 from pipelines.markdown_links import BARE_URL, trimmed_url
 from pipelines.model import ArtifactKind, ArtifactRef
@@ -215,12 +216,17 @@ ARXIV_MENTION = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_ARXIV_TRIGGERS = ("arxiv", "eprint", "/papers/")
+"""Of these, in small letters, at least one stands in whatever ARXIV_MENTION matches: looking for words is quicker."""
+
 DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>{}\[\]|\\^`\u3000-\u303f\uff00-\uffef]{1,200}")
 
 
 def find_arxiv_ids(text: str) -> list[tuple[str, int, int]]:
     """(number without version, start, end of the number) of papers named in prose, BibTeX and addresses."""
-    found = []
+    found: list[tuple[str, int, int]] = []
+    if not any(map(folded(text).__contains__, _ARXIV_TRIGGERS)):
+        return found
     for match in ARXIV_MENTION.finditer(text):
         identifier = match["id"] if match["id"][0].isdigit() else _old_arxiv_id(match["id"])
         if id_problem(ArtifactKind.ARXIV, identifier) is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipelines.extract.base import Source, rounded
-from pipelines.extract.corpora import find_corpora
+from pipelines.extract.corpora import find_corpora, names_in
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_pip_installs
@@ -22,6 +22,7 @@ from pipelines.extract.statements import FIRST_PERSON, statements_in
 from pipelines.extract.topics import TEMPLATE, Topic, count_words, topics_of
 from pipelines.markdown import Document, Section, parse_markdown
 from pipelines.model import ArtifactKind, Evidence
+from pipelines.volatile import steady
 
 EACH_STATEMENT = 8
 """Sentences kept that state the same thing in one document."""
@@ -118,7 +119,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
     for section in islice(telling, SECTIONS):
         topics = topics_of(section.title)
         body = _without(source.text, section.body_start, section.end, blocks)
-        words = count_words(body)
+        words = count_words(steady(body))
         items = len(LIST_ITEM.findall(body)) + len(TABLE_ROW.findall(body))
         for topic in topics:
             yield source.quote(
@@ -217,6 +218,7 @@ def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
 def _sentences(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     said: Counter[tuple[str, str | None]] = Counter()
     named: set[tuple[str, str]] = set()
+    corpora = names_in(source.text)
     for found in document.sentences():
         start, end, sentence = found.start, found.end, source.text[found.start : found.end]
         for says, about in statements_in(sentence):
@@ -225,7 +227,7 @@ def _sentences(source: Source, document: Document, places: _Places) -> Iterator[
             said[says, about] += 1
             if said[says, about] <= EACH_STATEMENT:
                 yield source.quote("statement", start, end, says=says, about=about)
-        for corpus, corpus_start, _ in find_corpora(sentence):
+        for corpus, corpus_start, _ in find_corpora(sentence, corpora):
             context = _corpus_context(sentence, places, start + corpus_start, corpus.use)
             if context and (corpus.id, context) not in named and len(named) < CORPORA:
                 named.add((corpus.id, context))

@@ -96,6 +96,12 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
 }
 """Of these, in small letters, at least one stands in whatever a pattern matches: looking for words is quicker."""
 
+_IN_ANY = tuple((says, pattern, TRIGGERS[says]) for says, pattern in STATEMENTS.items())
+_IN_ASCII = tuple(
+    (says, pattern, tuple(trigger for trigger in triggers if trigger.isascii()))
+    for says, pattern, triggers in _IN_ANY
+)
+
 FIRST_PERSON = re.compile(
     r"\b(?:we|our|ours|us|this\s+(?:model|paper|work|project|repo(?:sitory)?|dataset)|please\s+cite|official|introduc(?:e|ing))\b|我们|本(?:项目|文|模型)",
     re.I,
@@ -114,8 +120,9 @@ def statements_in(sentence: str) -> list[tuple[str, str | None]]:
         sentence = sentence[:_LONGEST]
     found: list[tuple[str, str | None]] = []
     words = folded(sentence)
-    for says, pattern in STATEMENTS.items():
-        if not any(trigger in words for trigger in TRIGGERS[says]):
+    has = words.__contains__
+    for says, pattern, triggers in _IN_ASCII if words.isascii() else _IN_ANY:
+        if not any(map(has, triggers)):
             continue
         match = pattern.search(sentence)
         if match and not (says == "sign_up" and NOT_NEEDED.search(sentence)):

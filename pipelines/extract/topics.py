@@ -11,6 +11,8 @@ import re
 from enum import StrEnum
 from functools import lru_cache
 
+from pipelines.extract.base import folded
+
 
 class Topic(StrEnum):
     """What a section documents."""
@@ -67,6 +69,9 @@ TEMPLATE = re.compile(
 )
 """Words of a form that nobody filled in."""
 
+_TEMPLATE_TRIGGERS = ("information", "todo", "tbd", "{{", "<!--", "modelcard", "to be", "待补充")
+"""Of these, in small letters, at least one stands in whatever TEMPLATE matches: looking for words is quicker."""
+
 _CJK = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _MARKUP = re.compile(
@@ -83,6 +88,10 @@ def topics_of(title: str) -> tuple[Topic, ...]:
 
 def count_words(text: str) -> int:
     """Words of prose: markup and addresses do not count, two CJK characters count as one word."""
-    plain = _MARKUP.sub(" ", TEMPLATE.sub(" ", text))
+    if any(map(folded(text).__contains__, _TEMPLATE_TRIGGERS)):
+        text = TEMPLATE.sub(" ", text)
+    plain = _MARKUP.sub(" ", text)
+    if plain.isascii():
+        return len(_WORD.findall(plain))
     cjk = len(_CJK.findall(plain))
     return len(_WORD.findall(_CJK.sub(" ", plain))) + cjk // 2

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crawler.archive import Archive
+from crawler.archive import Archive, ArchiveFile, ProblemKind, prefixes
 from pipelines.errors import StorageError
 from pipelines.model import digest_bytes
 
@@ -32,6 +32,10 @@ def archive(tmp_path: Path) -> Archive:
 def only_file(archive: Archive) -> Path:
     [path] = archive.path.glob("??/??/*.gz")
     return path
+
+
+def all_files(archive: Archive) -> list[ArchiveFile]:
+    return list(archive.files()) + [ArchiveFile(path=path, sha256="") for path in archive.strays()]
 
 
 @given(st.binary(max_size=2000))
@@ -90,24 +94,78 @@ def test_damage_is_noticed_named_and_healed_by_the_next_put(archive, damage):
     path.write_bytes(DAMAGE[damage](path.read_bytes()))
     with pytest.raises(StorageError, match=sha256):
         archive.get(sha256)
-    assert [problem.sha256 for problem in archive.verify()] == [sha256]
+    found = archive.examine(sha256, 17)
+    assert (found.kind, found.sha256, found.is_harmless) == (ProblemKind.DAMAGED, sha256, False)
+    assert sha256 in str(found)
     archive.put(b"hello hello hello")
     assert archive.get(sha256) == b"hello hello hello"
-    assert list(archive.verify([sha256])) == []
+    assert archive.examine(sha256, 17) is None
 
 
-def test_verify_names_what_is_missing_and_what_does_not_belong(archive):
-    archive.put(b"hello")
-    missing = digest_bytes(b"never put")
+@pytest.mark.parametrize("damage", ["cut", "empty", "no gzip", "other bytes"])
+def test_a_quick_look_finds_what_has_another_size(archive, damage):
+    sha256 = archive.put(b"hello hello hello")
+    path = only_file(archive)
+    assert archive.examine(sha256, 17, quick=True) is None
+    path.write_bytes(DAMAGE[damage](path.read_bytes()))
+    assert archive.examine(sha256, 17, quick=True).kind is ProblemKind.DAMAGED
+
+
+def test_what_unpacks_to_far_more_than_it_should_is_not_unpacked_to_its_end(archive, monkeypatch):
+    sha256 = archive.put(b"hello")
+    only_file(archive).write_bytes(gzip.compress(bytes(50_000_000)))
+    read = []
+    real = gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda file, size=-1: read.append(size) or real(file, size))
+    assert "longer" in archive.examine(sha256, 5).problem
+    assert len(read) == 1
+    assert 0 < read[0] < 1_000_000
+
+
+def test_a_body_that_is_no_file_is_damaged_and_never_waited_for(archive):
+    sha256 = archive.put(b"hello")
+    path = only_file(archive)
+    path.unlink()
+    os.mkfifo(path)
+    assert archive.examine(sha256, 5).kind is ProblemKind.DAMAGED
+    assert archive.examine(sha256, 5, quick=True).kind is ProblemKind.DAMAGED
+
+
+def test_a_body_that_is_not_there_is_missing(archive):
+    found = archive.examine(digest_bytes(b"never put"), 9)
+    assert found.kind is ProblemKind.MISSING
+    assert "missing" in str(found)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_body_that_may_not_be_read_is_unreadable(archive):
+    sha256 = archive.put(b"hello")
+    only_file(archive).chmod(0)
+    assert archive.examine(sha256, 5).kind is ProblemKind.UNREADABLE
+
+
+def test_every_file_is_listed_as_a_body_or_as_foreign(archive):
+    sha256 = archive.put(b"hello")
     (archive.path / "notes.txt").write_text("mine")
-    problems = {str(problem.path.name): problem for problem in archive.verify([missing])}
-    assert set(problems) == {"notes.txt", f"{missing}.gz"}
-    assert problems["notes.txt"].sha256 == ""
-    assert "missing" in str(problems[f"{missing}.gz"])
+    (archive.path / "attic").mkdir()
+    (archive.path / "attic" / "old.gz").write_text("mine")
+    (only_file(archive).parent / "README").write_text("mine")
+    (archive.path / sha256[:2] / f"{sha256}.gz").write_text("in the wrong place")
+    assert [path.name for path in archive.strays()] == ["old.gz", "notes.txt"]
+    files = [(file.path.name, file.sha256) for file in archive.files(sha256[:2])]
+    assert sorted(files) == sorted([("README", ""), (f"{sha256}.gz", sha256), (f"{sha256}.gz", "")])
+
+
+def test_a_removed_body_is_gone_and_its_bytes_are_told(archive):
+    sha256 = archive.put(b"hello")
+    size = only_file(archive).stat().st_size
+    assert archive.remove(sha256) == size
+    assert archive.remove(sha256) == 0
+    assert sha256 not in archive
 
 
 def test_a_folder_that_is_not_there_yet_is_an_empty_archive(archive):
-    assert list(archive.verify()) == []
+    assert all_files(archive) == []
     assert archive.clean() == 0
 
 
@@ -160,7 +218,7 @@ def test_files_of_a_crash_are_removed_and_those_being_written_are_not(archive):
     archive.put(b"hello")
     assert [path.exists() for path in gone] == [False, False]
     assert [path.exists() for path in kept] == [True, True, True]
-    assert list(archive.verify()) == []
+    assert [file for file in all_files(archive) if not file.sha256] == []
 
 
 KILLED = """
@@ -175,7 +233,7 @@ def test_a_writer_that_is_killed_leaves_no_body(archive):
     done = subprocess.run([sys.executable, "-c", KILLED, archive.path], cwd=ROOT, check=False, timeout=30)
     assert done.returncode == -signal.SIGKILL
     assert list(archive.path.glob("??/??/*")) == []
-    assert list(archive.verify()) == []
+    assert [file for file in all_files(archive) if not file.sha256] == []
     assert archive.get(archive.put(b"hello")) == b"hello"
 
 
@@ -194,5 +252,14 @@ def test_several_processes_share_an_archive(archive):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0, 0]
     expected = [digest_bytes(f"body {number}".encode() * 50) for number in range(40)]
-    assert list(archive.verify(expected)) == []
+    assert sorted(file.sha256 for file in all_files(archive)) == sorted(expected)
+    assert [archive.examine(sha256, len(archive.get(sha256))) for sha256 in expected] == [None] * 40
     assert list((archive.path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("bodies", "portions"), [(0, 1), (20_000, 1), (20_001, 16), (1_000_000, 256)])
+def test_every_body_is_in_one_portion(archive, bodies, portions):
+    found = prefixes(bodies)
+    assert len(found) == portions
+    sha256 = archive.put(b"hello")
+    assert [file.sha256 for prefix in found for file in archive.files(prefix)] == [sha256]

@@ -215,7 +215,7 @@ def test_some_makers_that_cannot_be_listed_are_named_and_the_rest_is_done(desk, 
     [failed] = report["discovery"]["failed"]
     assert (failed["maker"], failed["status"]) == ("fennelhollow", "failed")
     assert "502" in failed["reason"]
-    assert "failed  models of fennelhollow" in desk.run("discover", code=3).out
+    assert "failed  fennelhollow  HTTP 502" in desk.run("discover", code=3).out
 
 
 @pytest.mark.parametrize("kind", ["status", "reset", "truncate", "garbage"])
@@ -226,6 +226,19 @@ def test_a_hub_that_lists_nobody_ends_with_4_and_changes_nothing(desk, sandbox, 
     assert desk.waiting() == []
     sandbox.clear_faults()
     assert desk.discover()["new_candidates"] == 1
+
+
+def test_lists_to_which_nothing_was_added_are_not_sent_again(desk, sandbox):
+    first = desk.discover()["discovery"]
+    sandbox.clear_log()
+    again = desk.discover()["discovery"]
+    asked = [entry for entry in sandbox.requests if "author=" in entry.query]
+    assert [entry.status for entry in asked] == [304] * 3
+    assert not any("downloads" in entry.query for entry in asked), (
+        "a counter would make every answer a new one"
+    )
+    assert (again["models"], again["models_by_kind"]) == (first["models"], first["models_by_kind"])
+    assert again["candidates"] == []
 
 
 def test_an_endless_list_is_cut_off(desk, sandbox, monkeypatch):

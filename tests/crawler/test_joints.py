@@ -262,7 +262,7 @@ def test_a_resumed_run_tells_of_what_failed_before_it_was_cut_off(
     running.fault("tansycomputing/tansy-7b", "status", status=503)
     try:
         with desk(running, tmp_path, write_seeds(tmp_path)) as context:
-            monkeypatch.setattr(nightly, "rate", cut_off)
+            monkeypatch.setattr(nightly, "rate_safely", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 run(context, "nightly")
             monkeypatch.undo()

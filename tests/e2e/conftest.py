@@ -396,6 +396,38 @@ def pages(_pages: Desk, sandbox: Sandbox, tmp_path: Path) -> Desk:
     return _pages.copy(tmp_path / "pages")
 
 
+@pytest.fixture(scope="session")
+def _absence(_running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    _put_back(_running)
+    desk = _desk(tmp_path_factory.mktemp("absence") / "desk", _running)
+    things = [
+        ("github", "hawthorn-tools/trellis", "code"),
+        ("hf_model", "quillwort/sorrel-chat-7b", "rl_weights"),
+        ("pypi", "trellis-rl", "package"),
+        ("arxiv", "2404.91001", "preprint"),
+        ("web", "https://fennel-hollow.example/", "homepage"),
+    ]
+    artifacts = [{"kind": kind, "id": name, "role": role} for kind, name, role in things]
+    path = desk.folder / "seeds.yaml"
+    path.write_text(
+        json.dumps([{"slug": "many-things", "name": "Many Things", "artifacts": artifacts}]), encoding="utf-8"
+    )
+    desk = desk.with_env(
+        OPENNESS_SEEDS=str(path),
+        OPENNESS_LINKS_PER_PROJECT="0",
+        OPENNESS_LINEAGE=None,
+        OPENNESS_HTTP_TIMEOUT="2",
+    )
+    desk.nightly()
+    return desk
+
+
+@pytest.fixture
+def absence(_absence: Desk, sandbox: Sandbox, tmp_path: Path) -> Desk:
+    """A copy of a first night over one thing of every service, to be worked on."""
+    return _absence.copy(tmp_path / "absence")
+
+
 @pytest.fixture
 def small(_small: Desk, sandbox: Sandbox, tmp_path: Path) -> Desk:
     """A copy of a first night with two seeds, to be worked on."""

@@ -114,14 +114,32 @@ class TestKilled:
         assert without_times(table(desk.export("proposals"))) == without_times(usual)
         desk.run("db", "check")
 
-    def test_the_next_night_needs_no_resuming(self, small, sandbox, started, wait_for):
+    def test_the_next_night_is_the_same_night_gone_on_with(self, small, sandbox, started, wait_for):
+        sandbox.fault("^/hf/", "hang", seconds=60)
+        process = started(small, "nightly")
+        wait_for(lambda: small.count("runs") == 2 and visited(small, 2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        before = visited(small, 2)
+        sandbox.clear_faults()
+        done = small.run("nightly", "--json")
+        assert "going on with the nightly run 2" in done.err
+        assert done.json["run"] == 2
+        assert done.json["artifacts"] == len(visited(small, 2)) > len(before)
+        assert small.rows("SELECT part_id FROM visits GROUP BY run_id, part_id HAVING count(*) > 1") == []
+        statuses = small.rows("SELECT status FROM runs ORDER BY id")
+        assert [status for (status,) in statuses] == ["done", "done"]
+
+    def test_a_night_cut_off_a_day_ago_is_past(self, small, sandbox, started, wait_for):
         sandbox.fault("^/hf/", "hang", seconds=60)
         process = started(small, "nightly")
         wait_for(lambda: small.count("runs") == 2)
         process.send_signal(signal.SIGKILL)
         process.wait()
         sandbox.clear_faults()
-        small.nightly()
+        with contextlib.closing(sqlite3.connect(small.database)) as connection, connection:
+            connection.execute("UPDATE runs SET started_at = datetime(started_at, '-23 hours') || '.000000'")
+        assert small.nightly()["run"] == 3
         statuses = small.rows("SELECT status FROM runs ORDER BY id")
         assert [status for (status,) in statuses] == ["done", "interrupted", "done"]
 

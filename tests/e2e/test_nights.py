@@ -206,7 +206,7 @@ class TestSecondNight:
     def test_a_report_for_people_names_what_was_not_read(self, small, sandbox):
         sandbox.fault("^/pypi/trellis-rl", "status", status=500)
         shown = small.run("nightly", code=3).out
-        assert "failed  pypi:trellis-rl metadata: HTTP 500" in shown
+        assert "failed  pypi:trellis-rl  metadata  HTTP 500" in shown
         assert "questions wait for a curator" in shown
 
 

@@ -98,3 +98,13 @@ def test_a_query_is_part_of_a_pages_address(sandbox, page):
     sandbox.change("https://fennel-hollow.example/find?q=a%20b", text="found")
     assert page("https://fennel-hollow.example/find?q=a%20b").text == "found"
     assert page("https://fennel-hollow.example/find").status_code == 404
+
+
+def test_a_changing_page_has_other_bytes_every_time_and_says_the_same(page):
+    address = "https://fennel-hollow.example/docs/"
+    first, second = page(address), page(address)
+    assert first.content != second.content
+    assert first.headers["ETag"] != second.headers["ETag"]
+    assert page(address, **{"If-None-Match": second.headers["ETag"]}).status_code == 200
+    assert "@@" not in first.text
+    assert all("<h2>Pretrain</h2>" in answer.text for answer in (first, second))

@@ -124,6 +124,13 @@ def test_a_login_page_stands_where_the_thing_was(sandbox, http, page):
     assert 'type="password"' in page("https://fennel-hollow.example/").text
 
 
+@pytest.mark.parametrize(("kind", "words"), [("bot_wall", "human"), ("script_page", "enable JavaScript")])
+def test_a_page_that_is_none_answers_with_200(sandbox, page, kind, words):
+    sandbox.fault("fennel-hollow", kind)
+    answer = page("https://fennel-hollow.example/")
+    assert (answer.status_code, words in answer.text) == (200, True)
+
+
 def test_an_unknown_kind_of_fault_is_refused(sandbox):
     with pytest.raises(ValueError, match="no such kind of fault"):
         sandbox.fault("x", "gremlins")

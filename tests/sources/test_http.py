@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+import gzip
+import tracemalloc
+import zlib
+from collections import deque
+from datetime import UTC, datetime
 
 import pytest
 
 from crawler.http import (
-    Allowance,
-    Answer,
-    Budget,
+    MEBIBYTE,
     Meter,
     TransportRules,
     Unread,
     address,
+    inflated,
     same_host,
     seconds_to_wait,
     unread_status,
-    with_patience,
 )
+from crawler.sources.base import Allowance
 from pipelines.model import VisitStatus
 
 NOW = datetime(2031, 5, 3, 1, 0, tzinfo=UTC)
@@ -100,78 +102,62 @@ def test_only_absence_is_a_fact(status: int, meaning: VisitStatus) -> None:
     assert unread_status(status, "http://h.example/x", RULES).status is meaning
 
 
-def answers(*script: Any) -> tuple[Any, list[float]]:
-    """with_patience over a script of statuses, (status, headers) and exceptions; the waits it made."""
-    steps, waits = list(script), list[float]()
-
-    def attempt() -> Answer:
-        step = steps.pop(0)
-        if isinstance(step, Exception):
-            raise step
-        status, headers = step if isinstance(step, tuple) else (step, {})
-        return Answer(status=status, headers=headers, body=b"")
-
-    try:
-        result: Any = with_patience(RULES, attempt, clock=lambda: NOW, sleep=waits.append).status
-    except Unread as error:
-        result = error.reason
-    return result, waits
-
-
-def broken(again: bool) -> Unread:
-    return Unread(VisitStatus.FAILED, "broke", again=again)
-
-
-@pytest.mark.parametrize(
-    ("script", "result", "waits"),
-    [
-        ([200], 200, []),
-        ([503, 502, 200], 200, [0.5, 1.0]),
-        ([503, 503, 503], 503, [0.5, 1.0]),
-        ([404], 404, []),
-        ([429], 429, []),
-        ([(429, {"retry-after": "3"}), 200], 200, [3.0]),
-        ([(403, {"retry-after": "60"})], 403, []),
-        ([(503, {"retry-after": "900"})], 503, []),
-        ([broken(True), 200], 200, [0.5]),
-        ([broken(True), broken(True), broken(True)], "broke", [0.5, 1.0]),
-        ([broken(False)], "broke", []),
-    ],
-)
-def test_patience_is_bounded(script: list[Any], result: Any, waits: list[float]) -> None:
-    assert answers(*script) == (result, waits)
-
-
-def test_a_budget_refuses_what_would_be_refused() -> None:
-    now = NOW
-    budget = Budget(lambda: now, lambda limit: f"{limit} used up")
-    budget.take()
-    budget.settle(Allowance(remaining=2, resets_at=NOW + timedelta(minutes=5), limit=60))
-    budget.take()
-    budget.take()
-    with pytest.raises(Unread, match="60 used up"):
-        budget.take()
-    now = NOW + timedelta(minutes=5)
-    budget.take()
-
-
-def test_a_closed_budget_opens_when_it_is_time() -> None:
-    now = NOW
-    budget = Budget(lambda: now, lambda limit: "")
-    assert budget.close("asked to wait", NOW + timedelta(seconds=9))
-    with pytest.raises(Unread, match="asked to wait"):
-        budget.take()
-    now = NOW + timedelta(seconds=9)
-    budget.take()
-    budget.close("refused for good")
-    now = NOW + timedelta(days=9)
-    with pytest.raises(Unread, match="for good"):
-        budget.take()
-
-
 def test_a_meter_adds_up() -> None:
     meter = Meter()
     meter.add(requests=1, bytes=10)
     meter.add(requests=2, charged=1)
     usage = meter.usage
     assert (usage.requests, usage.charged, usage.bytes, usage.remaining) == (3, 1, 10, None)
+
+
+def test_a_meter_tells_what_is_left_beside_what_was_spent() -> None:
+    told = Meter().told(Allowance(remaining=7, resets_at=NOW, limit=60))
+    assert (told.requests, told.remaining, told.limit, told.resets_at) == (0, 7, 60, NOW)
+
+
+def in_pieces(body: bytes, size: int) -> list[bytes]:
+    return [body[start : start + size] for start in range(0, len(body), size)]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("", b"plain words"),
+        ("identity", b"plain words"),
+        ("gzip", gzip.compress(b"plain words")),
+        ("GZIP", gzip.compress(b"plain ") + gzip.compress(b"words")),
+        ("deflate", zlib.compress(b"plain words")),
+    ],
+    ids=["plain", "identity", "gzip", "two streams", "deflate"],
+)
+def test_bodies_are_unpacked_however_they_arrive(encoding: str, body: bytes, size: int) -> None:
+    assert b"".join(inflated(in_pieces(body, size), encoding, "http://h.example/x")) == b"plain words"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        ("br", b"words", "cannot be decompressed"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"words")), "cannot be decompressed"),
+        ("gzip", b"no gzip at all", "cannot be decompressed"),
+        ("gzip", gzip.compress(b"words" * 99)[:-9], "broke off"),
+        ("gzip", gzip.compress(b" " * 64 * MEBIBYTE), "200 times its size"),
+    ],
+    ids=["not asked for", "twice", "garbage", "cut off", "bomb"],
+)
+def test_bodies_that_cannot_be_unpacked_are_no_bodies(encoding: str, body: bytes, reason: str) -> None:
+    with pytest.raises(Unread, match=reason) as caught:
+        list(inflated(in_pieces(body, 1 << 14), encoding, "http://h.example/x?key=1"))
+    assert caught.value.status is VisitStatus.FAILED
+    assert "key" not in caught.value.reason
+
+
+def test_a_bomb_never_gets_large_in_memory() -> None:
+    body = gzip.compress(b" " * 256 * MEBIBYTE, 9)
+    tracemalloc.start()
+    with pytest.raises(Unread):
+        deque(inflated([body], "gzip", "http://h.example/x"), maxlen=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * MEBIBYTE

@@ -56,7 +56,7 @@ def test_a_long_description_is_cut_and_odd_values_are_borne() -> None:
 def test_a_long_wait_stops_further_requests(case: Any, tools: Any) -> None:
     case.service.fault(".", status=429, headers={"Retry-After": "600"})
     refs = [tools.ref(case.ref.kind, f"bed-{i}") for i in range(5)]
-    visits = case.visit(None, *refs, max_workers=1)
+    visits = case.visit(None, *refs)
     assert {visit.status for visit in visits} == {VisitStatus.FAILED}
     assert len(case.service.asked) == 1
     assert sum("asks to wait 600 s" in visit.reason for visit in visits) == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,12 @@ WALLS = [
     "<p>Please enable JavaScript to continue</p>",
     "<p>Checking your browser before you go on</p>",
     "<p>Please complete the security check</p>",
+    "<title>Making sure you&#39;re not a bot!</title><p>Making sure you're not a bot!</p>",
+    "<h1>Access to this page has been denied</h1><p>Press & hold to confirm.</p>",
+    "<p>Sorry, you have been blocked</p>",
+    "<p>Request unsuccessful. Incapsula incident ID: 1-2-3</p>",
+    "<p>Human verification required</p>",
+    "<p>请完成安全验证</p>",
 ]
 
 
@@ -61,11 +68,42 @@ def test_a_challenge_header_is_a_bot_wall_whatever_the_status() -> None:
         "<noscript>You need to enable JavaScript to run this app.</noscript><script>go()</script>",
         "<script>" + "var x = 1 < 2;" * 1000 + "</script>",
         "<title>Quillfeather</title><script>",
+        '<p>Loading the documentation, this should not take long at all; please wait for a little while.</p><div id="app"></div><script src=a.js></script>',
+        '<div id="__next" class="x"> </div><footer>Quillfeather Institute, Fern Road 5, all rights reserved, imprint, privacy</footer><script>go()</script>',
+        "<app-root></app-root><p>Quillfeather Institute, Fern Road 5, all rights reserved, imprint, privacy</p><script>go()</script>",
+        "<p>This site requires JavaScript. Please switch it on in the settings of your browser and then come back here.</p><script>go()</script>",
     ],
 )
 def test_a_page_that_draws_itself_is_not_a_page(body: str) -> None:
     judgement = judge(answer(body))
     assert (judgement.status, judgement.reason) == (VisitStatus.FAILED, "shows nothing without JavaScript")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # A page that was drawn on the server keeps its frame, filled.
+        '<div id="app"><h1>Quillfeather</h1><p>'
+        + "Weights and data. " * 10
+        + "</p></div><script>go()</script>",
+        "<p>" + "Weights and data. " * 30 + '</p><div id="app"></div><script>go()</script>',
+        "<p>" + "Weights and data. " * 30 + "The demo requires JavaScript.</p><script>go()</script>",
+        "<p>The demo requires JavaScript; the weights are here.</p>",
+    ],
+)
+def test_a_page_that_shows_something_is_a_page_with_its_scripts(body: str) -> None:
+    assert judge(answer(body)).status is VisitStatus.OK
+
+
+def test_a_page_that_ends_with_its_connection_has_to_have_its_end() -> None:
+    whole = "<html><body><p>Weights: MIT</p></body></html>\n"
+    for text, status in (
+        (whole, VisitStatus.OK),
+        (whole[:30], VisitStatus.FAILED),
+        ("<p>a page without a frame", VisitStatus.OK),
+    ):
+        assert judge(replace(answer(text), cut=True)).status is status
+        assert judge(answer(text)).status is VisitStatus.OK
 
 
 @pytest.mark.parametrize(
@@ -125,8 +163,9 @@ def test_a_redirect_to_a_login_is_told_by_its_address(final: str, login: bool) -
 LOGIN_FORM = '<form><label>Password <input name="p" type="password"></label><button>Go</button></form>'
 
 
-def test_a_login_form_that_answers_at_once_is_denied() -> None:
-    judgement = judge(answer(f"<title>Sign in - Quillfeather</title>{LOGIN_FORM}"))
+@pytest.mark.parametrize("title", ["Sign in - Quillfeather", "Login", "Authentication", "SSO", "登录", ""])
+def test_a_login_form_that_answers_at_once_is_denied(title: str) -> None:
+    judgement = judge(answer(f"<title>{title}</title>{LOGIN_FORM}"))
     assert (judgement.status, judgement.reason) == (
         VisitStatus.DENIED,
         "a login form answers instead of the page",
@@ -140,6 +179,7 @@ def test_a_login_form_that_answers_at_once_is_denied() -> None:
         f"<title>Sign in or read on</title>{LOGIN_FORM}<p>" + "The weights are published. " * 100,
         "<title>How to log in</title><p>Type your password into the input field.</p>",
         "<title>Design in the open</title><input type=text placeholder=name>",
+        "<p>" + "The weights are published. " * 20 + "</p>" + LOGIN_FORM,
     ],
 )
 def test_a_page_that_has_a_login_form_beside_it_is_a_page(body: str) -> None:

@@ -29,6 +29,7 @@ MISSING_PAGE = {
     "media_type": "",
     "etag": "",
     "last_modified": "",
+    "fresh_for": 0,
 }
 HEARTBEAT = '{"requests": 3, "bytes": 5, "errors": 0, "end": false}'
 LATE = Limits(deadline=2)

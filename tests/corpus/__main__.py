@@ -1,0 +1,28 @@
+"""Runs a benchmark by its name: `make bench ARGS="faults --seeds 1"`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHMARKS = {
+    "run": "requests, bytes and agreement of three nights; what `make corpus` runs",
+    "latency": "how long a night takes when every answer does",
+    "faults": "nights with broken services",
+    "kills": "nights that are killed",
+    "scale": "nights with thousands of projects",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the benchmark that the first argument names with the rest of them."""
+    if arguments and arguments[0] in BENCHMARKS:
+        return int(importlib.import_module(arguments[0]).main(arguments[1:]))
+    print('Name a benchmark, such as make bench ARGS="faults --seeds 1"; each has --help.\n', file=sys.stderr)
+    for name, meaning in BENCHMARKS.items():
+        print(f"  {name:<8} {meaning}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

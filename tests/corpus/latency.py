@@ -1,0 +1,146 @@
+"""How long a night takes when every answer does: `make bench ARGS=latency`.
+
+The server delays every answer by `--latency-ms` on average, and tokens are given, so nobody has to
+wait for a limit. A cold and a warm night are run, each on a database of its own that is made before.
+
+The least possible time of a night, by the requests that it made: services are asked side by side, so
+the slowest of them counts.
+
+    GitHub, Hub    requests x mean latency / how many the source asks at once
+    PyPI, arXiv    requests x mean latency: one after the other
+    pages          the larger of  requests x mean latency / how many the worker asks at once
+                   and  requests to the busiest host x mean latency: one after the other at a host
+
+    least possible = the largest of these, and nothing else: no time for computing, none for learning
+                     from one answer what the next question is
+    one by one     = all requests x mean latency
+
+How many are asked at once is read from the sources themselves. "Reading" is the time between the
+first request and the end of the last answer, as the server saw it; the whole night has the start of
+the program, the rating and the report around that. CPU seconds are those of the command and of the
+worker for pages, which share the machine with the server.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from world import (
+    Desk,
+    Done,
+    Services,
+    load_seeds,
+    parser,
+    report,
+    requests_by_service,
+    serve,
+    set_up,
+    working_folder,
+    write_seeds,
+)
+
+from crawler.sources.github import GitHubSource
+from crawler.sources.huggingface import HuggingFaceSource
+from spiders.protocol import Limits
+
+BOUNDS = {
+    "wall time as a multiple of the least possible, cold": ("<=", 1.5),
+    "wall time as a multiple of the least possible, warm": ("<=", 1.5),
+    "times faster than one by one, cold": (">=", 8.0),
+    "times faster than one by one, warm": (">=", 8.0),
+}
+
+SERIAL = 1
+"""PyPI and arXiv are asked one thing at a time."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    made = parser(__doc__, "latency")
+    made.add_argument("--latency-ms", type=float, default=100, help="mean delay of every answer (100)")
+    made.add_argument("--projects", type=int, metavar="N", help="the first N projects only")
+    options = made.parse_args(arguments)
+    at_once = asked_at_once()
+    figures: dict[str, object] = {"mean latency": options.latency_ms / 1000, "asked at once": at_once}
+    with working_folder(options) as folder, serve(options.shared, "--no-limits") as services:
+        seeds = write_seeds(folder / "seeds.yaml", load_seeds(options.shared)[: options.projects])
+        desk = set_up(services, folder / "desk", seeds=seeds, HF_TOKEN="recorded-hub-token")
+        services.control("latency", {"mean_ms": options.latency_ms})
+        for name in ("cold", "warm"):
+            done, log = night(services, desk)
+            figures |= {
+                f"{key}, {name}": value for key, value in measured(done, log, at_once, options).items()
+            }
+    return report(figures, BOUNDS, options.json)
+
+
+def night(services: Services, desk: Desk) -> tuple[Done, list[dict[str, Any]]]:
+    services.take_log()
+    done = desk.night()
+    return done, services.take_log()
+
+
+def asked_at_once() -> dict[str, int]:
+    """How many requests each service is asked at once, by the sources' own defaults."""
+    return {
+        "github": default_of(GitHubSource, "max_workers"),
+        "hf": default_of(HuggingFaceSource, "max_workers"),
+        "pypi": SERIAL,
+        "arxiv": SERIAL,
+        "web": Limits().concurrency,
+    }
+
+
+def default_of(source: type, name: str) -> int:
+    """What a source takes for an argument that nobody gives."""
+    return int(inspect.signature(source).parameters[name].default)
+
+
+def measured(
+    done: Done, log: Sequence[Mapping[str, Any]], at_once: Mapping[str, int], options: Any
+) -> dict[str, object]:
+    """The figures of one night."""
+    mean = options.latency_ms / 1000
+    least = least_possible(log, at_once, mean)
+    one_by_one = len(log) * mean
+    ends = [entry["t"] + entry["seconds"] for entry in log]
+    reading = max(ends) - min(entry["t"] for entry in log)
+    return {
+        "requests": requests_by_service(log),
+        "least possible, by service": {name: round(seconds, 2) for name, seconds in least.items()},
+        "least possible": max(least.values()),
+        "wall time": done.seconds,
+        "wall time of reading": reading,
+        "CPU seconds": done.cpu,
+        "wall time as a multiple of the least possible": done.seconds / max(least.values()),
+        "reading as a multiple of the least possible": reading / max(least.values()),
+        "wall time as a multiple of the least possible and the CPU seconds": done.seconds
+        / (max(least.values()) + done.cpu),
+        "one by one": one_by_one,
+        "times faster than one by one": one_by_one / done.seconds,
+        "times faster than one by one and the CPU seconds": (one_by_one + done.cpu) / done.seconds,
+    }
+
+
+def least_possible(
+    log: Sequence[Mapping[str, Any]], at_once: Mapping[str, int], mean: float
+) -> dict[str, float]:
+    """Seconds that each service takes at least for the requests that it got."""
+    hosts: Counter[str] = Counter()
+    for entry in log:
+        if entry["service"] == "web":
+            # /web/SCHEME/HOST/PATH
+            hosts[entry["path"].split("/")[3]] += 1
+    least = {
+        service: number * mean / at_once[service] for service, number in requests_by_service(log).items()
+    }
+    if hosts:
+        least["web"] = max(least["web"], max(hosts.values()) * mean)
+    return least
+
+
+if __name__ == "__main__":
+    sys.exit(main())
