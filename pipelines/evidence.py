@@ -23,7 +23,8 @@ EVIDENCE_KINDS: dict[str, str] = {
     "repository.fact": "fact: archived|disabled|fork|description|full_name; value",
     "tree.files": "role: a TreeRole; count; size: bytes in powers of two; paths: up to eight, shallow first",
     "tree.truncated": "no keys: the service did not list all files",
-    "section": "topic; title; words; items: list entries and table rows; template: is it a form not filled in; code: has it a code block",
+    "section": "topic; title; words; items: list entries and table rows; template: is it a form not filled in; "
+    "instructs: does it tell readers what to do; code: has it a code block",
     "link": "kind; id; topic: of the section it stands in; text; own: does the passage speak in the first person; bibtex: is it an entry to cite",
     "statement": "says: a key of pipelines.extract.statements; about: data|weights|code|None",
     "corpus.named": "corpus: id in corpora.yaml; access: open|partial|closed; context: pretraining|tuning|None",

@@ -19,7 +19,7 @@ from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_pip_installs
 from pipelines.extract.statements import FIRST_PERSON, statements_in
-from pipelines.extract.topics import TEMPLATE, Topic, count_words, topics_of
+from pipelines.extract.topics import TEMPLATE, Topic, count_words, is_instruction, topics_of
 from pipelines.markdown import Document, Section, parse_markdown
 from pipelines.model import ArtifactKind, Evidence
 
@@ -130,6 +130,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                 words=rounded(words),
                 items=rounded(items),
                 template=words < 40 and bool(TEMPLATE.search(body)),
+                instructs=is_instruction(body, words),
                 code=any(section.body_start <= start < section.end for start, _ in blocks),
             )
     for match in islice(LABELLED_LINE.finditer(source.text), SECTIONS):
@@ -144,6 +145,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                     words=rounded(count_words(match[2])),
                     items=0,
                     template=bool(TEMPLATE.search(match[2])),
+                    instructs=False,
                     code=False,
                 )
 

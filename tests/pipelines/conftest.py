@@ -64,7 +64,7 @@ FROM_FIELDS = ("hub.", "licence.tag", "package.", "paper.entry", "paper.review",
 
 USUAL: dict[str, dict[str, Any]] = {
     "tree.files": {"count": 1, "size": 0},
-    "section": {"words": 0, "items": 0, "template": False, "code": False},
+    "section": {"words": 0, "items": 0, "template": False, "code": False, "instructs": False},
     "link": {"text": "", "topic": "", "own": False, "bibtex": False},
     "statement": {"about": None},
     "hub.weights": {"count": 2, "formats": ["safetensors"], "form": "full"},

@@ -98,6 +98,11 @@ SAYS: dict[str, tuple[str, ...]] = {
         "Images are at ghcr.io/meadowlab/sorrel.",
         "There is an official Docker image.",
     ),
+    "unreleased_library": (
+        "Sorrel needs the development version (4.2.dev) of `gardentools`.",
+        "Use the nightly branch of gardentools.",
+        "pip install -U git+https://git.example/gardentools",
+    ),
     "open_claim": ("Sorrel is fully open source.", "It is open-sourced.", "完全开源。"),
     "reproduce": ("To reproduce our results, run this.", "The training recipe is below.", "复现步骤"),
 }  # fmt: skip
@@ -142,6 +147,7 @@ SAYS_NOT: dict[str, tuple[str, ...]] = {
     "demo_offer": ("Demographic data.", "A democracy.", "We chatted online."),
     "non_commercial": ("Commercial use is allowed.", "For research.", "The commerce of plants."),
     "container_image": ("docker build .", "docker run sorrel", "An image of a plant.", "https://docker.example/x"),
+    "unreleased_library": ("The development of gardens.", "pip install gardentools", "A version of dev tools."),
     "open_claim": ("An open door.", "Open the source file.", "opens sources"),
     "reproduce": ("Product of the year.", "A train script of a film.", "Retrainings."),
 }  # fmt: skip
