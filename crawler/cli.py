@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("crawler.commands.exchange", "Take over seeds or published ratings."),
     "export": ("crawler.commands.exchange", "Write ratings or proposals."),
     "evaluate": ("crawler.commands.exchange", "Agreement of the proposals with published ratings."),
+    "calibrate": (
+        "crawler.commands.calibrate",
+        "Confidence from published ratings, one family left out at a time.",
+    ),
     "status": ("crawler.commands.admin", "Projects, last run, queue, failing sources."),
     "db": ("crawler.commands.admin", "Schema migrations; integrity of database and archive."),
 }

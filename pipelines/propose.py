@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipelines.calibration import confidence_of
 from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, Evidence, Finding, Outcome, Proposal, Role, digest_of
 from pipelines.rubric import Rubric
@@ -66,7 +67,7 @@ def _confidence(evidence: EvidenceSet, verdict: Verdict, rested_on: tuple[Eviden
         return 0.0
     stale = {reading.ref for reading in evidence.readings if reading.stale}
     factor = STALE_DISCOUNT if any(item.ref in stale for item in rested_on) else 1.0
-    return round(verdict.row.confidence * factor, 4)
+    return round(confidence_of(verdict.rule, verdict.row) * factor, 4)
 
 
 def _rationale(verdict: Verdict, searched: tuple[str, ...]) -> str:
