@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import TypeVar, cast
 
 from pipelines.model import (
     MAIN_PART,
@@ -14,9 +15,12 @@ from pipelines.model import (
     Evidence,
     JsonValue,
     Project,
+    Quote,
     Role,
     VisitStatus,
 )
+
+Worth = TypeVar("Worth")
 
 # Every kind that an extractor may yield, with the keys of its value. A test holds extractors to it.
 EVIDENCE_KINDS: dict[str, str] = {
@@ -90,15 +94,29 @@ class EvidenceSet:
     project: Project
     evidence: tuple[Evidence, ...]
     readings: tuple[Reading, ...] = ()
-    _by_kind: dict[str, tuple[Evidence, ...]] = field(init=False, repr=False, compare=False)
+    _by_kind: dict[str, dict[ArtifactRef, list[Evidence]]] = field(init=False, repr=False, compare=False)
+    _by_ref: dict[ArtifactRef, list[Reading]] = field(init=False, repr=False, compare=False)
+    _kept: dict[Hashable, object] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.evidence, key=_position))
+        ordered = _ordered(self.evidence)
         object.__setattr__(self, "evidence", ordered)
-        by_kind: dict[str, list[Evidence]] = {}
+        by_kind: dict[str, dict[ArtifactRef, list[Evidence]]] = {}
         for item in ordered:
-            by_kind.setdefault(item.kind, []).append(item)
-        object.__setattr__(self, "_by_kind", {kind: tuple(items) for kind, items in by_kind.items()})
+            by_kind.setdefault(item.kind, {}).setdefault(item.ref, []).append(item)
+        by_ref: dict[ArtifactRef, list[Reading]] = {}
+        for reading in self.readings:
+            by_ref.setdefault(reading.ref, []).append(reading)
+        object.__setattr__(self, "_by_kind", by_kind)
+        object.__setattr__(self, "_by_ref", by_ref)
+
+    def once(self, what: Hashable, work_out: Callable[[], Worth]) -> Worth:
+        """What `work_out` gives, worked out on the first call for `what` (a function, a rule) and kept."""
+        try:
+            return cast("Worth", self._kept[what])
+        except KeyError:
+            found = self._kept[what] = work_out()
+            return found
 
     @cached_property
     def roles(self) -> dict[ArtifactRef, frozenset[Role]]:
@@ -110,6 +128,9 @@ class EvidenceSet:
 
     def refs(self, *roles: Role, kind: ArtifactKind | None = None) -> tuple[ArtifactRef, ...]:
         """The project's artifacts in any of these roles, seeds first, in the project's order."""
+        return self.once((roles, kind), lambda: self._refs(roles, kind))
+
+    def _refs(self, roles: tuple[Role, ...], kind: ArtifactKind | None) -> tuple[ArtifactRef, ...]:
         seen: dict[ArtifactRef, None] = {}
         for artifact in sorted(self.project.artifacts, key=lambda a: a.origin.value != "seed"):
             if artifact.role in roles and (kind is None or artifact.ref.kind is kind):
@@ -128,19 +149,21 @@ class EvidenceSet:
 
         A tuple or set as an entry means: any of them.
         """
-        wanted = None if refs is None else frozenset(refs)
-        return tuple(
-            item
-            for item in self._by_kind.get(kind, ())
-            if (wanted is None or item.ref in wanted)
-            and all(_matches(item.value.get(key), value) for key, value in values.items())
-            and (where is None or where(item))
-        )
+        found = self._by_kind.get(kind)
+        if not found:
+            return ()
+        wanted = found if refs is None else set(refs) & found.keys()
+        # The order of all evidence is that of the artifacts' names first.
+        ordered = wanted if refs is None or len(wanted) < 2 else sorted(wanted, key=str)
+        items = [item for ref in ordered for item in found[ref]]
+        for key, value in values.items():
+            several = value if isinstance(value, tuple | frozenset | set) else (value,)
+            items = [item for item in items if item.value.get(key) in several]
+        return tuple(items if where is None else filter(where, items))
 
     def readings_of(self, refs: Iterable[ArtifactRef]) -> Iterator[Reading]:
         """How the latest attempts at these artifacts ended."""
-        wanted = frozenset(refs)
-        return (reading for reading in self.readings if reading.ref in wanted)
+        return (reading for ref in dict.fromkeys(refs) for reading in self._by_ref.get(ref, ()))
 
     def is_read(self, ref: ArtifactRef) -> bool:
         """Was the artifact's main part read, tonight or earlier?"""
@@ -205,13 +228,27 @@ _STATE_WORDS = {
 }
 
 
-def _matches(found: JsonValue, wanted: JsonValue) -> bool:
-    if isinstance(wanted, tuple | frozenset | set):
-        return found in wanted
-    return bool(found == wanted)
+def kept(function: Callable[[EvidenceSet], Worth]) -> Callable[[EvidenceSet], Worth]:
+    """A function of an evidence set that is worked out once for each set, however many rules ask it."""
+
+    @wraps(function)
+    def once(evidence: EvidenceSet) -> Worth:
+        return evidence.once(function, lambda: function(evidence))
+
+    return once
 
 
-def _position(item: Evidence) -> tuple[str, str, str, int, str, str]:
-    start = getattr(item.where, "start", -1)
-    path = getattr(item.where, "path", "")
-    return (str(item.ref), item.part, item.kind, start, path, item.key)
+def _ordered(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """By artifact, part, kind and place; the identity, which takes longest to work out, decides only ties."""
+    names: dict[ArtifactRef, str] = {}
+    places: dict[tuple[str, str, str, int, str], list[Evidence]] = {}
+    for item in evidence:
+        name = names.get(item.ref) or names.setdefault(item.ref, str(item.ref))
+        where = item.where
+        place = (where.start, "") if isinstance(where, Quote) else (-1, where.path)
+        places.setdefault((name, item.part, item.kind, *place), []).append(item)
+    return tuple(
+        item
+        for _, items in sorted(places.items())
+        for item in (sorted(items, key=lambda item: item.key) if len(items) > 1 else items)
+    )

@@ -123,6 +123,10 @@ class ArtifactRef:
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"
 
+    def __hash__(self) -> int:
+        # A name's hash is kept with the name; the kind is too seldom what tells two artifacts apart.
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -263,6 +267,7 @@ class Evidence:
     sha256: str
     where: Quote | FieldValue
     value: Mapping[str, JsonValue] = field(default_factory=dict)
+    _key: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def passage(self) -> str:
@@ -277,7 +282,10 @@ class Evidence:
 
         A README that grew a paragraph elsewhere, a re-read card, a moved offset leave it as it was.
         """
-        return digest_of([self.kind, str(self.ref), self.part, self.passage, self.value])
+        if not self._key:
+            found = digest_of([self.kind, str(self.ref), self.part, self.passage, self.value])
+            object.__setattr__(self, "_key", found)
+        return self._key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,6 +140,10 @@ def name_of(check: Check) -> str:
 
 def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     """Run every check of a rule once and look up its table."""
+    return evidence.once((apply, rule.dimension, rule.version), lambda: _apply(rule, evidence))
+
+
+def _apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     findings = tuple(replace(check(evidence), check=name_of(check)) for check in rule.checks)
     outcomes = {finding.check: finding.outcome for finding in findings}
     return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.table, outcomes))
