@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("crawler.commands.exchange", "Take over seeds or published ratings."),
     "export": ("crawler.commands.exchange", "Write ratings or proposals."),
     "evaluate": ("crawler.commands.exchange", "Agreement of the proposals with published ratings."),
+    "claims": ("crawler.commands.claims", "Claims of openness beside the facts."),
     "calibrate": (
         "crawler.commands.calibrate",
         "Confidence from published ratings, one family left out at a time.",

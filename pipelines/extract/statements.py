@@ -66,6 +66,8 @@ _STATEMENTS: dict[str, str] = {
     "container_image": r"\bdocker\s+(?:pull|run)\s+(?:-\S+\s+(?:\S+\s+)?){0,6}?[\w.-]+(?:/[\w.-]+)+|\b(?:ghcr\.io|quay\.io|docker\.io|hub\.docker\.com/r)/[\w.-]+/[\w.-]+|(?:published|pre-?built|official)\s+(?:docker|container)\s+image",
     "unreleased_library": r"\b(?:development|dev|nightly|unreleased)\s+(?:version|branch)\s+(?:\([^)]{0,40}\)\s+)?of\s+[`*\[]*[\w-]+|\bpip3?\s+install\s+(?:-\S+\s+){0,4}git\+https?://\S+",
     "open_claim": r"\b(?:fully|truly|completely|entirely|totally|100\s?%)?\s*open[-\s]sourced?\b|完全开源|开源",
+    # "free for commercial use"; not "commercial use is prohibited", which non_commercial finds.
+    "commercial_claim": r"\b(?:free|available|licen[cs]ed|permitted|allowed|suitable|usable|open)\s+(?:\w+\s+){0,3}?(?:for|to)\s+(?:\w+\s+){0,3}?commercial|\bcommercial(?:ly)?[-\s]+(?:usable|viable|friendly|permissive)|\bcommercial\s+(?:use|usage)\s+(?:is\s+|are\s+)?(?:allowed|permitted|free)|可(?:以)?(?:免费)?商用|(?:免费|支持)商(?:业|用)",
     "reproduce": r"\breproduc(?:e|ed|ing|tion|ibility)\b|\btraining\s+(?:recipe|script|code|pipeline)s?\b|复现",
 }
 
@@ -93,6 +95,7 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
         "container_image": "docker|ghcr.io|quay.io|image",
         "unreleased_library": "development|dev|nightly|unreleased|git+http",
         "open_claim": "open|开源",
+        "commercial_claim": "commercial|商",
         "reproduce": "reproduc|training|复现",
     }.items()
 }
