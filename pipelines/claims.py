@@ -18,14 +18,14 @@ from pipelines.rules import all_rules, views
 from pipelines.rules.engine import apply
 
 _DENIED = re.compile(
-    r"\b(?:not|isn't|aren't|never|no\s+longer|cannot|alternatives?\s+to|unlike|than|other|existing|many|various)\b|不|非",
+    r"\b(?:not|isn't|aren't|never|no\s+longer|cannot|alternatives?\s+to|unlike|than|other|existing|many|various|tools?)\b|不|非",
     re.IGNORECASE,
 )
-"""Words that turn a claim round, or make it one about others."""
+"""Words that turn a claim round, or make it one about others or about tools."""
 
 _OF_ITSELF = re.compile(
     r"""
-    (?<!tools\ )\b(?:is|are|was|were|been|as|an?|our|this|fully|truly|completely|entirely)\s+(?:[\w-]+\s+){0,2}?open[-\s]?sourced?\b
+    \b(?:is|are|was|were|been|as|an?|our|this|fully|truly|completely|entirely)\s+(?:[\w-]+\s+){0,2}?open[-\s]?sourced?\b
       (?![-\s]+(?:communit|ecosystem|research|project|data|framework|librar|tool|software|movement|world|contribut|initiative|approach|code\b))
     | :\s+an?\s+open[-\s]?source\b
     | \bwe\s+(?:\w+\s+){0,3}?open[-\s]?sourc(?:e|ed|ing)\b(?![-\s]+(?:communit|ecosystem|research|data|librar|tool|software))
