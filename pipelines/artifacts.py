@@ -127,7 +127,7 @@ def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Arti
     found: list[Artifact] = []
     # Grows while it is gone through: a base that is found may name its own.
     for model in models:
-        for item, name in fields.get(model) or sentences.get(model, ()):
+        for item, name in fields.get(model) or sentences.get(model) or []:
             ref = _valid(ArtifactKind.HF_MODEL, name)
             if ref is None or _key(ref) in known or len(found) >= LINEAGE_DEPTH:
                 continue
