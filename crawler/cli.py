@@ -37,6 +37,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("crawler.commands.exchange", "Take over seeds or published ratings."),
     "export": ("crawler.commands.exchange", "Write ratings or proposals."),
     "evaluate": ("crawler.commands.exchange", "Agreement of the proposals with published ratings."),
+    "claims": ("crawler.commands.claims", "Claims of openness beside the facts."),
+    "calibrate": (
+        "crawler.commands.calibrate",
+        "Confidence from published ratings, one family left out at a time.",
+    ),
     "report": ("crawler.commands.report", "The morning report of a run; sends it again."),
     "status": ("crawler.commands.status", "Projects, last run, queue, failing sources."),
     "archive": ("crawler.commands.archive", "Is the evidence archive whole; prune it; export it as WARC."),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from crawler.context import Context, transport_rules
+from crawler.interrupts import write_scope
 from crawler.sources.base import Usage
 from db.candidate_row import CandidateStatus
 from db.candidates import load_all_projects, load_candidates, save_candidates
@@ -108,7 +109,7 @@ def discover(
             found.has_more.append(listing.maker)
         found.skipped += listing.skipped
     models = [model for listing in listings for model in listing.models]
-    with session_scope(context.engine, write=True) as session:
+    with write_scope(context.engine) as session:
         known = load_candidates(session)
         waiting = [item.candidate.ref for item in known if item.status is CandidateStatus.OPEN]
         decided = [item.candidate.ref for item in known if item.status is not CandidateStatus.OPEN]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -130,7 +132,8 @@ class Extraction:
             try:
                 if self._pool is None:
                     self._pool = _start(self._processes)
-                future = self._pool.submit(read, self._archive, task.stored.id, _bare(task.stored))
+                with _blocked():
+                    future = self._pool.submit(read, self._archive, task.stored.id, _bare(task.stored))
             except BrokenProcessPool:
                 # Those under way say so as well, and are counted there.
                 self._put_back(task)
@@ -198,6 +201,16 @@ def usual_processes() -> int:
     """How many processes read beside this one: none on a machine with a single core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_PROCESSES, cores - 1)
+
+
+@contextmanager
+def _blocked() -> Iterator[None]:
+    """Processes started meanwhile never hear of Ctrl-C, not even before they have begun; this one does, after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(processes: int) -> ProcessPoolExecutor:

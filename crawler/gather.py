@@ -26,6 +26,7 @@ from crawler.gather_budget import Allotment
 from crawler.gather_feed import Ended, Feed, Handed
 from crawler.gather_links import add_lineage_entries, follow, own_refs
 from crawler.gathered import Gathered as Gathered
+from crawler.interrupts import write_scope
 from crawler.progress import NullProgress, Progress
 from crawler.sources.base import Source
 from db.load import load_projects, load_requests, load_unextracted, load_visited
@@ -143,7 +144,7 @@ class Gathering:
     def _take_up(self) -> None:
         while self._ahead and len(self._under) <= UNDER_WAY - PORTION:
             some = [self._ahead.popleft() for _ in range(min(PORTION, len(self._ahead)))]
-            with session_scope(self._context.engine, write=True) as session:
+            with write_scope(self._context.engine) as session:
                 now = self._context.clock()
                 projects = add_lineage_entries(session, load_projects(session, some), self._bases, now)
                 for project in projects:
@@ -223,7 +224,7 @@ class Gathering:
             # More is being read; a transaction for each document would take longer than reading it.
             events = self._feed.take(READING_SECONDS, COMMITTED_TOGETHER)
             found += self._extraction.collect(0.0)
-        with session_scope(self._context.engine, write=True) as session:
+        with write_scope(self._context.engine) as session:
             if events:
                 self._save_visits(session, events)
             self._save_found(session, found)
@@ -314,7 +315,7 @@ class Gathering:
             self._finish([under.project for under in done])
 
     def _follow(self, ready: Sequence[_Under]) -> None:
-        with session_scope(self._context.engine, write=True) as session:
+        with write_scope(self._context.engine) as session:
             changed = []
             projects = [under.project for under in ready]
             followed = follow(session, projects, self._context.settings, self._context.clock())

@@ -16,6 +16,7 @@ from crawler.discovery import Discovered, discover, discover_safely
 from crawler.gather import Gathering
 from crawler.gather_budget import Allotment
 from crawler.gathered import Gathered, gathered_before
+from crawler.interrupts import write_scope
 from crawler.lock import run_lock
 from crawler.progress import NullProgress, Progress
 from crawler.rating import load_rated, rate, rate_safely
@@ -44,7 +45,7 @@ INTERNAL_ERROR = 1
 SOME_FAILED = 3
 NOTHING_GATHERED = 4
 
-CLOSE_SECONDS = 1.0
+CLOSE_SECONDS = 0.5
 """How long an interrupted run waits for its sources to let go."""
 
 
@@ -60,7 +61,7 @@ class RunResult:
 def import_seeds(context: Context, path: Path) -> ImportResult:
     """Take a seed file over. Raises SeedError (nothing was taken over) with every mistake of the file."""
     projects = parse_seeds(read_text(path, "the seed file"), str(path))
-    with session_scope(context.engine, write=True) as session:
+    with write_scope(context.engine) as session:
         return save_projects(session, projects, context.clock())
 
 
@@ -102,7 +103,7 @@ def run(
     ends. Raises LockHeldError, UsageError; everything a source does wrong is in the report.
     """
     with run_lock(context.engine):
-        with session_scope(context.engine, write=True) as session:
+        with write_scope(context.engine) as session:
             save_interrupted_runs(session, context.clock())
         if kind != "rate":
             ensure_projects(context)
@@ -185,7 +186,7 @@ class _Night:
             for project in projects:
                 rate_safely(self.context, project, self.begun.run_id, self.gathered)
             return
-        with session_scope(self.context.engine, write=True) as session:
+        with write_scope(self.context.engine) as session:
             slugs = [project.slug for project in projects]
             save_done(session, self.begun.run_id, slugs, self.context.clock())
 
@@ -199,11 +200,16 @@ class _Night:
             self.begun.run_id,
             self.gathered,
             lambda done, total: self.progress.progress("rating", done, total),
+            full=self.begun.full,
         )
 
     def end(self) -> dict[str, JsonValue]:
         """Store how the run has ended, and its report. What cut it off goes on being what ended it."""
         broken = sys.exception()
+        if isinstance(broken, Exception) and self.begun.kind == "nightly":
+            log.error(
+                "the night was cut off; what was gathered is stored, and the next `openness nightly` goes on"
+            )
         if self.status is RunStatus.DONE:
             self.exit_code = _exit_code(self.begun.kind, self.gathered, self.discovered)
         try:
@@ -225,7 +231,7 @@ class _Night:
         aftermath = None if hurry else load_aftermath(context, run_id, self.gathered)
         rates = self.begun.kind in ("nightly", "rate")
         rated = load_rated(context, run_id) if rates else None
-        with session_scope(context.engine, write=True) as session:
+        with write_scope(context.engine) as session:
             report = run_report(
                 run_id=run_id,
                 kind=self.begun.kind,

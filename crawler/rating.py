@@ -7,19 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crawler.context import Context
+from crawler.evidence_sets import TOGETHER, Inputs, load_evidence_sets, load_inputs, load_sets
+from crawler.evidence_sets import load_evidence_set as load_evidence_set
 from crawler.extraction import Extraction
 from crawler.gather import note_extracted
 from crawler.gathered import Gathered
+from crawler.interrupts import write_scope
 from db.keys import chunks
-from db.load import load_evidence_and_visits, load_projects, load_unextracted
+from db.load import load_projects, load_unextracted
+from db.rated_from import load_rated_from, save_rated_from
 from db.runs import load_run_ratings, load_slugs, save_done
 from db.save import save_extractions, save_proposals
 from db.session import session_scope
-from db.values import StoredVisit
+from db.values import StoredSnapshot
 from pipelines.errors import StorageError
-from pipelines.evidence import EvidenceSet, Reading
 from pipelines.extract import EXTRACTOR_VERSION
-from pipelines.model import ArtifactRef, Project, Proposal, VisitStatus
+from pipelines.model import ArtifactRef, Project, Proposal
 from pipelines.propose import propose
 
 log = logging.getLogger(__name__)
@@ -41,45 +44,24 @@ class Rated:
     cannot_tell: int
 
 
-def load_evidence_set(context: Context, project: Project) -> EvidenceSet:
-    """All that the rules may know of a project, from the database."""
-    with session_scope(context.engine) as session:
-        evidence, visits = load_evidence_and_visits(session, [artifact.ref for artifact in project.artifacts])
-    return EvidenceSet(
-        project=project, evidence=tuple(evidence), readings=tuple(_reading(visit) for visit in visits)
-    )
-
-
-def _reading(visit: StoredVisit) -> Reading:
-    # An earlier "not there" stands like an earlier reading does while nothing newer is known.
-    status = VisitStatus.MISSING if visit.stale and visit.known is VisitStatus.MISSING else visit.status
-    if visit.doubtful and status is VisitStatus.MISSING:
-        # What was only mentioned when it was asked for may have become somebody's code meanwhile.
-        status = VisitStatus.DENIED
-    return Reading(
-        ref=visit.ref,
-        part=visit.part,
-        url=visit.url,
-        status=status,
-        at=visit.at,
-        reason=visit.reason,
-        stale=visit.stale,
-    )
-
-
 def propose_stored(context: Context, slugs: Sequence[str] | None) -> dict[str, list[Proposal]]:
     """What the rules say now of the stored evidence, by project; nothing is stored."""
     with session_scope(context.engine) as session:
         projects = load_projects(session, slugs)
-    return {
-        project.slug: propose(load_evidence_set(context, project), context.rubric) for project in projects
-    }
+    sets = load_evidence_sets(context, projects)
+    return {evidence.project.slug: propose(evidence, context.rubric) for evidence in sets}
 
 
 def extract_new(context: Context, refs: Sequence[ArtifactRef], result: Gathered | None = None) -> int:
     """Extract evidence from every standing snapshot that this version has not read yet; how many."""
     with session_scope(context.engine) as session:
-        waiting = {stored.id: stored for stored in load_unextracted(session, EXTRACTOR_VERSION, refs)}
+        found = load_unextracted(session, EXTRACTOR_VERSION, refs)
+    _extract(context, found, result)
+    return len(found)
+
+
+def _extract(context: Context, snapshots: Sequence[StoredSnapshot], result: Gathered | None) -> None:
+    waiting = {stored.id: stored for stored in snapshots}
     with Extraction(context.archive) as extraction:
         for stored in waiting.values():
             extraction.add(stored)
@@ -88,13 +70,12 @@ def extract_new(context: Context, refs: Sequence[ArtifactRef], result: Gathered 
             if not found:
                 extraction.wait(WAITING_SECONDS)
                 continue
-            with session_scope(context.engine, write=True) as session:
+            with write_scope(context.engine) as session:
                 good = {item.snapshot_id: item.rows for item in found if not item.error}
                 save_extractions(session, EXTRACTOR_VERSION, good)
             if result is not None:
                 for item in found:
                     note_extracted(result, waiting[item.snapshot_id], item)
-    return len(waiting)
 
 
 def rate(
@@ -103,11 +84,14 @@ def rate(
     run_id: int,
     result: Gathered | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    full: bool = False,
 ) -> Rated:
     """Propose ratings from the stored evidence and store what is new; trouble with it is noted in `result`.
 
-    Each project is rated in a transaction of its own: somebody who looks meanwhile sees all of its
-    proposals or none.
+    A project of which nothing is new since it was last rated is passed over, unless this is `full`:
+    its proposals would be those that stand. Somebody who looks meanwhile sees all new proposals of a
+    project or none.
     """
     with session_scope(context.engine) as session:
         wanted = load_slugs(session, slugs)
@@ -115,20 +99,53 @@ def rate(
     for some in chunks(wanted, PORTION):
         with session_scope(context.engine) as session:
             projects = load_projects(session, some)
-        extract_new(context, list({a.ref for project in projects for a in project.artifacts}), result)
-        for project in projects:
-            rate_project(context, project, run_id)
-            done += 1
+            inputs = load_inputs(session, projects)
+        if inputs.waiting:
+            _extract(context, inputs.waiting, result)
+            with session_scope(context.engine) as session:
+                inputs = load_inputs(session, projects)
+        new = _save_unchanged(context, projects, inputs, run_id) if not full else projects
+        done += len(projects) - len(new)
+        for few in chunks(new, TOGETHER):
+            _rate(context, few, inputs, run_id)
+            done += len(few)
             progress(done, len(wanted))
     return load_rated(context, run_id)
 
 
-def rate_project(context: Context, project: Project, run_id: int) -> None:
-    """Propose ratings for one project, store what is new, and note that the run is done with it."""
-    proposals = propose(load_evidence_set(context, project), context.rubric)
-    with session_scope(context.engine, write=True) as session:
+def _save_unchanged(
+    context: Context, projects: Sequence[Project], inputs: Inputs, run_id: int
+) -> list[Project]:
+    """Note that the run is done with the projects of which nothing is new since they were rated; the others."""
+    with session_scope(context.engine) as session:
+        before = load_rated_from(session, [project.slug for project in projects])
+    new = [p for p in projects if before.get(p.slug) != inputs.digest(p, context.rubric)]
+    log.debug("%d of %d projects have anything new to rate", len(new), len(projects))
+    rest = {project.slug for project in new}
+    if unchanged := [project.slug for project in projects if project.slug not in rest]:
+        with write_scope(context.engine) as session:
+            save_done(session, run_id, unchanged, context.clock())
+    return new
+
+
+def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id: int) -> None:
+    """Propose ratings for a few projects, store what is new, and note that the run is done with them."""
+    with session_scope(context.engine) as session:
+        sets = load_sets(session, projects, inputs)
+    proposals = [proposal for evidence in sets for proposal in propose(evidence, context.rubric)]
+    digests = {project.slug: inputs.digest(project, context.rubric) for project in projects}
+    with write_scope(context.engine) as session:
         save_proposals(session, proposals, run_id, context.clock())
-        save_done(session, run_id, [project.slug], context.clock())
+        save_rated_from(session, digests)
+        save_done(session, run_id, list(digests), context.clock())
+
+
+def rate_project(context: Context, project: Project, run_id: int) -> None:
+    """Propose ratings for one project if anything of it is new; note that the run is done with it."""
+    with session_scope(context.engine) as session:
+        inputs = load_inputs(session, [project])
+    if _save_unchanged(context, [project], inputs, run_id):
+        _rate(context, [project], inputs, run_id)
 
 
 def rate_safely(context: Context, project: Project, run_id: int, result: Gathered) -> None:

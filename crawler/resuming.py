@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from crawler.context import Context
+from crawler.interrupts import write_scope
 from db.load import load_runs
 from db.models import RunStatus
 from db.runs import load_done, load_slugs
 from db.save import begin_run, resume_run
-from db.session import session_scope
 from db.values import StoredRun
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def begin(
     begins that reads nothing twice.
     """
     now = context.clock()
-    with session_scope(context.engine, write=True) as session:
+    with write_scope(context.engine) as session:
         wanted = load_slugs(session, slugs)
         cut_off = _latest_cut_off(load_runs(session, kinds=_kinds(kind, resume), limit=1))
         is_recent = cut_off is not None and now - cut_off.started_at < STILL_TONIGHT

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
+from db.evidence import load_evidence_of
 from db.keys import artifact_key, chunks, project_ids
 from db.links import load_only_mentioned
 from db.models import (
     ArtifactRow,
-    EvidenceRow,
     ExtractionRow,
     PartRow,
     ProjectArtifactRow,
@@ -26,8 +26,8 @@ from db.models import (
 )
 from db.proposals import load_proposals
 from db.ratings import load_decisions, load_ratings
-from db.rows import evidence_from, ref_from, snapshot_from
-from db.states import TELLING, load_states
+from db.rows import ref_from, snapshot_from
+from db.states import TELLING, load_states, load_understood
 from db.values import BodyArchive, StoredRun, StoredSnapshot, StoredVisit
 from pipelines.model import (
     Artifact,
@@ -199,49 +199,17 @@ def load_evidence(
 ) -> list[Evidence]:
     """The evidence in the snapshots that stand, as the latest extractors found it, in a fixed order.
 
-    Of the kinds named, or of every kind.
+    Of the kinds named, or of every kind. Where no extractor could read a snapshot, an earlier one speaks.
     """
-    return _load_evidence_of(session, load_stored_snapshots(session, refs), kinds)
+    return load_evidence_of(session, *load_understood(session, load_states(session, refs)), kinds)
 
 
 def load_evidence_and_visits(
     session: Session, refs: Iterable[ArtifactRef]
 ) -> tuple[list[Evidence], list[StoredVisit]]:
-    """`load_evidence` and `load_latest_visits` in one."""
-    states = load_states(session, refs)
-    standing = [state.standing for state in states if state.standing is not None]
-    return _load_evidence_of(session, standing, None), [state.visit for state in states]
-
-
-def _load_evidence_of(
-    session: Session, standing: Sequence[StoredSnapshot], kinds: Collection[str] | None
-) -> list[Evidence]:
-    found: dict[int, list[Evidence]] = {}
-    for snapshots in chunks(standing):
-        by_id = {snapshot.id: snapshot for snapshot in snapshots}
-        latest = select(func.max(ExtractionRow.id)).where(ExtractionRow.snapshot_id.in_(list(by_id)))
-        query = (
-            # Columns and no rows of the mapped class: those take three times as long to make.
-            select(
-                EvidenceRow.id,
-                EvidenceRow.snapshot_id,
-                EvidenceRow.kind,
-                EvidenceRow.quote_start,
-                EvidenceRow.quote_end,
-                EvidenceRow.quote_text,
-                EvidenceRow.field_path,
-                EvidenceRow.field_value,
-                EvidenceRow.value,
-            )
-            .where(EvidenceRow.extraction_id.in_(latest.group_by(ExtractionRow.snapshot_id)))
-            .order_by(EvidenceRow.extraction_id, EvidenceRow.ordinal)
-        )
-        if kinds is not None:
-            query = query.where(EvidenceRow.kind.in_(sorted(kinds)))
-        for row in session.execute(query):
-            snapshot = by_id[row.snapshot_id]
-            found.setdefault(snapshot.id, []).append(evidence_from(row, snapshot))
-    return [item for snapshot in standing for item in found.get(snapshot.id, ())]
+    """`load_evidence` and how reading went: as `load_latest_visits`, but what no extractor could read has failed."""
+    states, extractions = load_understood(session, load_states(session, refs))
+    return load_evidence_of(session, states, extractions), [state.visit for state in states]
 
 
 def load_snapshot(session: Session, sha256: str) -> StoredSnapshot | None:

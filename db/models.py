@@ -69,6 +69,9 @@ class ProjectRow(Base):
     active: Mapped[bool] = mapped_column(Boolean, comment="false once the seeds have dropped it")
     added_at: Mapped[datetime] = mapped_column(comment="when the seeds first named it")
     changed_at: Mapped[datetime] = mapped_column(comment="when an import last changed it")
+    rated_from: Mapped[str | None] = mapped_column(
+        DIGEST, comment="digest of all that its proposals were last made of; null: not rated yet"
+    )
 
 
 class ArtifactRow(Base):

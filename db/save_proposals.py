@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
@@ -40,62 +42,120 @@ def save_proposals(session: Session, proposals: Sequence[Proposal], run_id: int 
     """Store proposals as the current ones of their cells; how many of them were not stored before.
 
     A proposal whose identity is known adds nothing; if another one was current since, it becomes
-    current again. Raises UsageError for an unknown project, StorageError when a proposal rests on
-    evidence of a snapshot that is not stored.
+    current again. What is no part of its identity, since it does not change the question, is kept as
+    it is now: confidence, rationale and link. Raises UsageError for an unknown project, StorageError
+    when a proposal rests on evidence of a snapshot that is not stored.
     """
     ids = project_ids(session, (proposal.slug for proposal in proposals))
-    current: dict[tuple[int, str], int] = {}
+    current: dict[tuple[int, str], _Stored] = {}
     for rows in chunks(sorted(ids.values())):
         current |= _load_current(session, rows)
-    known: dict[str, int] = {}
-    for identities in chunks(proposal.identity for proposal in proposals):
-        query = select(ProposalRow.identity, ProposalRow.id).where(ProposalRow.identity.in_(identities))
-        known |= {row.identity: row.id for row in session.execute(query)}
-    added = {proposal.identity: proposal for proposal in proposals if proposal.identity not in known}
-    for chunk in chunks(added.values(), _AT_ONCE):
-        known |= _add(session, chunk, ids, run_id, now)
-    wanted = {(ids[proposal.slug], proposal.dimension): known[proposal.identity] for proposal in proposals}
-    moved = {cell: proposal_id for cell, proposal_id in wanted.items() if current.get(cell) != proposal_id}
-    back = set(moved.values()) - {known[identity] for identity in added}
-    _move_to_bytes_that_are_there(session, proposals, known, back)
-    _set_current(session, [current[cell] for cell in moved if cell in current], {"is_current": False})
-    _set_current(session, list(moved.values()), {"is_current": True, "current_since": now})
+    # The last one of a cell counts, whatever else is stored.
+    wanted = {(ids[proposal.slug], proposal.dimension): proposal for proposal in proposals}
+    identities = {id(proposal): proposal.identity for proposal in proposals}
+    known = {stored.identity: stored for stored in current.values()}
+    unseen = {identity for identity in identities.values() if identity not in known}
+    known |= _load_known(session, sorted(unseen))
+    added = {
+        identities[id(proposal)]: proposal for proposal in proposals if identities[id(proposal)] not in known
+    }
+    new: dict[str, int] = {}
+    for chunk in chunks(added.items(), _AT_ONCE):
+        new |= _add(session, dict(chunk), ids, run_id, now)
+    back: dict[int, Proposal] = {}
+    leaving, coming = [], []
+    for cell, proposal in wanted.items():
+        identity, was = identities[id(proposal)], current.get(cell)
+        if was is not None and was.identity == identity:
+            continue
+        if was is not None:
+            leaving.append(was.id)
+        if identity in known:
+            back[known[identity].id] = proposal
+        coming.append(new[identity] if identity in new else known[identity].id)
+    _move_to_bytes_that_are_there(session, back)
+    _set_current(session, leaving, {"is_current": False})
+    _set_current(session, coming, {"is_current": True, "current_since": now})
+    stands = [(known[identities[id(p)]], p) for p in wanted.values() if identities[id(p)] in known]
+    _keep_up_to_date(session, stands)
     return len(added)
 
 
-def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str], int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A proposal that is stored: its row, and what of it may be told otherwise while the question is the same."""
+
+    id: int
+    identity: str
+    confidence: float
+    rationale: str
+    link: str
+
+
+_STORED = (
+    ProposalRow.id,
+    ProposalRow.identity,
+    ProposalRow.confidence,
+    ProposalRow.rationale,
+    ProposalRow.link,
+)
+
+
+def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str], _Stored]:
     """The current proposal of each cell of some projects, which are locked.
 
     Two processes that rate the same project take turns; SQLite has one writer anyhow.
     """
     lock = select(ProjectRow.id).where(ProjectRow.id.in_(rows)).order_by(ProjectRow.id)
     session.execute(lock.with_for_update()).all()
-    found = session.execute(
-        select(ProposalRow.project_id, ProposalRow.dimension, ProposalRow.id).where(
-            ProposalRow.project_id.in_(rows), ProposalRow.is_current
-        )
-    )
-    return {(project_id, dimension): proposal_id for project_id, dimension, proposal_id in found}
+    query = select(ProposalRow.project_id, ProposalRow.dimension, *_STORED)
+    found = session.execute(query.where(ProposalRow.project_id.in_(rows), ProposalRow.is_current))
+    return {(row[0], row[1]): _stored(row[2:]) for row in found}
 
 
-def _move_to_bytes_that_are_there(
-    session: Session, proposals: Sequence[Proposal], ids: Mapping[str, int], back: set[int]
-) -> None:
+def _load_known(session: Session, identities: Sequence[str]) -> dict[str, _Stored]:
+    found: dict[str, _Stored] = {}
+    for some in chunks(identities):
+        rows = session.execute(select(*_STORED).where(ProposalRow.identity.in_(some)))
+        found.update((row.identity, _stored(row)) for row in rows)
+    return found
+
+
+def _stored(row: Sequence[Any]) -> _Stored:  # Any: columns have many types
+    proposal_id, identity, confidence, rationale, link = row
+    return _Stored(id=proposal_id, identity=identity, confidence=confidence, rationale=rationale, link=link)
+
+
+def _keep_up_to_date(session: Session, stands: Iterable[tuple[_Stored, Proposal]]) -> None:
+    """Let stored proposals tell the confidence, the reason and the link of today.
+
+    A calibration was changed, or what they rest on could not be read again tonight. The question is
+    the same, since when it stands as well: what was decided about it stays decided.
+    """
+    changed = [
+        {"id": stored.id, "confidence": now.confidence, "rationale": now.rationale, "link": now.link}
+        for stored, now in stands
+        if (stored.confidence, stored.rationale, stored.link) != (now.confidence, now.rationale, now.link)
+    ]
+    if changed:
+        session.execute(update(ProposalRow), changed)
+
+
+def _move_to_bytes_that_are_there(session: Session, back: Mapping[int, Proposal]) -> None:
     """Let proposals that become current again rest on the snapshots of today where those of then were pruned.
 
     It is the same evidence: what it says and where is part of a proposal's identity, the digest of
     the bytes is not. What was decided about is never pruned, so no decision's grounds are touched.
     """
-    stale = load_resting_on_pruned(session, back)
-    anew = [(ids[proposal.identity], proposal) for proposal in proposals if ids[proposal.identity] in stale]
-    if not anew:
+    stale = load_resting_on_pruned(session, sorted(back))
+    if not stale:
         return
     for chunk in chunks(sorted(stale)):
         findings = select(FindingRow.id).where(FindingRow.proposal_id.in_(chunk))
         session.execute(delete(FindingEvidenceRow).where(FindingEvidenceRow.finding_id.in_(findings)))
         session.execute(delete(FindingRow).where(FindingRow.proposal_id.in_(chunk)))
         session.execute(delete(ProposalEvidenceRow).where(ProposalEvidenceRow.proposal_id.in_(chunk)))
-    _add_grounds(session, anew)
+    _add_grounds(session, [(proposal_id, back[proposal_id]) for proposal_id in sorted(stale)])
 
 
 def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str, JsonValue]) -> None:
@@ -105,15 +165,15 @@ def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str
 
 def _add(
     session: Session,
-    proposals: Sequence[Proposal],
+    proposals: Mapping[str, Proposal],
     project_ids: Mapping[str, int],
     run_id: int | None,
     now: datetime,
 ) -> dict[str, int]:
-    """Insert proposals, not yet current, with findings and links to evidence; their ids by identity."""
+    """Insert proposals (by identity), not yet current, with findings and links to evidence; their ids by identity."""
     values = [
         {
-            "identity": proposal.identity,
+            "identity": identity,
             "run_id": run_id,
             "project_id": project_ids[proposal.slug],
             "dimension": proposal.dimension,
@@ -130,12 +190,12 @@ def _add(
             "is_current": False,
             "current_since": now,
         }
-        for proposal in proposals
+        for identity, proposal in proposals.items()
     ]
     insertion = insert(ProposalRow).returning(ProposalRow.id, sort_by_parameter_order=True)
     ids = session.scalars(insertion, values).all()
-    _add_grounds(session, list(zip(ids, proposals, strict=True)))
-    return {proposal.identity: proposal_id for proposal_id, proposal in zip(ids, proposals, strict=True)}
+    _add_grounds(session, list(zip(ids, proposals.values(), strict=True)))
+    return dict(zip(proposals, ids, strict=True))
 
 
 def _add_grounds(session: Session, proposals: Sequence[tuple[int, Proposal]]) -> None:

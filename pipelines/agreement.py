@@ -142,6 +142,22 @@ def bootstrap(
     return {measure: _interval(sorted(found)) for measure, found in values.items()}
 
 
+def share_interval(
+    projects: Sequence[tuple[int, int]], *, resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """The interval of a share (right, of how many) when whole projects, one pair each, are drawn with replacement."""
+    values: list[float] = []
+    numbers = _numbers(seed)
+    for _ in range(resamples if projects else 0):
+        right = n = 0
+        for _ in projects:
+            mine = projects[next(numbers) % len(projects)]
+            right, n = right + mine[0], n + mine[1]
+        if n:
+            values.append(right / n)
+    return _interval(sorted(values))
+
+
 def _both_or_neither_apply(published: Rating, proposed: Rating) -> bool:
     return (published is Rating.NOT_APPLICABLE) == (proposed is Rating.NOT_APPLICABLE)
 

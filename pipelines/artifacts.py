@@ -92,15 +92,34 @@ def linked_artifacts(
     return tuple(chosen)
 
 
-def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Artifact, ...]:
-    """The bases that the seed's models name in `base_model`, and theirs, nearest first, each with the field that names it.
+DERIVED_FROM = re.compile(
+    r"""
+    (?:\b(?:(?:instruction[-\s])?fine[-\s]?tun(?:ed|e|ing)|initiali[sz]ed|built|derived|based|distilled|adapted|aligned|quanti[sz]ed
+          |(?:continued?|further)[-\s](?:pre-?)?train(?:ed|ing))\b
+       (?:(?!\bthan\b|\blike\b)[^.;!?\n]){0,50}?\b(?:from|on|upon|of|with)\b
+     | \b(?:base\s+model|finetuned\s+from(?:\s+model)?|parent\s+model)\b\W{0,8}
+     | (?:基于|以)
+    )
+    (?:(?!\b(?:dataset|data|corpus|than|like|library|using)\b)[^.;!?\n]){0,50}$
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What stands before the name of a base: "a fine-tuned version of", "based on", "Finetuned from model:"."""
 
+
+def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Artifact, ...]:
+    """The bases that the seed's models name, and theirs, nearest first, each with the words that name it.
+
+    A model names its base in the field `base_model`, or else in a sentence of its card ("fine-tuned from …").
     All of them, whether the project has them already or not; what the seed names itself is left out.
     """
-    named: dict[ArtifactRef, list[Evidence]] = {}
+    fields: dict[ArtifactRef, list[tuple[Evidence, str]]] = {}
+    sentences: dict[ArtifactRef, list[tuple[Evidence, str]]] = {}
     for item in evidence:
         if item.kind == "hub.base_model":
-            named.setdefault(item.ref, []).append(item)
+            fields.setdefault(item.ref, []).extend((item, name) for name in item.value["ids"])
+        elif item.kind == "link" and item.part == "card" and _says_derived_from(item):
+            sentences.setdefault(item.ref, []).append((item, str(item.value["id"])))
     seeds = [artifact for artifact in project.artifacts if artifact.origin is Origin.SEED]
     known = {_key(artifact.ref) for artifact in seeds}
     models = [
@@ -111,18 +130,25 @@ def base_artifacts(project: Project, evidence: Iterable[Evidence]) -> tuple[Arti
     found: list[Artifact] = []
     # Grows while it is gone through: a base that is found may name its own.
     for model in models:
-        for item in named.get(model, ()):
-            for name in item.value["ids"]:
-                ref = _valid(ArtifactKind.HF_MODEL, name)
-                if ref is None or _key(ref) in known or len(found) >= LINEAGE_DEPTH:
-                    continue
-                known.add(_key(ref))
-                models.append(ref)
-                passage = Passage(artifact=item.ref, part=item.part, text=item.passage[:300])
-                found.append(
-                    Artifact(ref=ref, role=Role.LLM_WEIGHTS, origin=Origin.LINEAGE, named_by=passage)
-                )
+        for item, name in fields.get(model) or sentences.get(model) or []:
+            ref = _valid(ArtifactKind.HF_MODEL, name)
+            if ref is None or _key(ref) in known or len(found) >= LINEAGE_DEPTH:
+                continue
+            known.add(_key(ref))
+            models.append(ref)
+            passage = Passage(artifact=item.ref, part=item.part, text=item.passage[:300])
+            found.append(Artifact(ref=ref, role=Role.LLM_WEIGHTS, origin=Origin.LINEAGE, named_by=passage))
     return tuple(found)
+
+
+def _says_derived_from(item: Evidence) -> bool:
+    """Does the sentence before a link to a model say that this one was made from it?"""
+    if item.value["kind"] != ArtifactKind.HF_MODEL.value:
+        return False
+    before = item.passage.partition(f"{item.value['id']}](http")[0]
+    if before == item.passage:
+        before = item.passage.partition(f"huggingface.co/{item.value['id']}")[0]
+    return before != item.passage and bool(DERIVED_FROM.search(re.sub(r"\[[^\]]*\]?\(?[^\s)]*$", "", before)))
 
 
 def _targets(item: Evidence) -> Iterator[ArtifactRef]:

@@ -8,8 +8,9 @@ cells that nobody has rated are left aside.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pipelines.agreement import (
     SHARE,
@@ -21,6 +22,7 @@ from pipelines.agreement import (
     distance,
     no_counts,
     position,
+    share_interval,
 )
 from pipelines.exports.rows import RatingRow
 from pipelines.model import JsonValue, Proposal, Rating
@@ -29,15 +31,22 @@ HIGH_CONFIDENCE = 0.8
 RESAMPLES = 1000
 SEED = 20230719
 BINS = 10
-WORST = 20
+WORST = 10
+QUOTES = 3
+"""Pieces of evidence given for a cell that is far off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """What a proposal says of a cell: its rating (None: cannot tell) and how sure it is, from 0 to 1."""
+    """What a proposal says of a cell: its rating (None: cannot tell) and how sure it is, from 0 to 1.
+
+    `rationale` and `quotes` say why; they are shown where it is furthest off.
+    """
 
     rating: Rating | None
     confidence: float = 0.0
+    rationale: str = ""
+    quotes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.confidence <= 1.0:
@@ -53,6 +62,7 @@ class Bin:
     n: int
     accuracy: float
     mean_confidence: float
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +72,7 @@ class HighConfidence:
     threshold: float
     coverage: float | None
     accuracy: float | None
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +84,8 @@ class Miss:
     published: Rating
     proposed: Rating
     confidence: float
+    rationale: str = ""
+    quotes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +94,14 @@ class Evaluation:
 
     `baseline` is the accuracy of always naming the class that is most frequent in the dimension.
     `missing` are the projects with published ratings of which nothing was proposed. `worst` begins
-    with what is furthest off and was proposed with the most confidence.
+    with what is furthest off and was proposed with the most confidence. Intervals of a dimension, a bin
+    and the sure proposals are those of their accuracy, over resampled projects like all others.
     """
 
     overall: Agreement
     baseline: float | None
     per_dimension: Mapping[str, Agreement]
+    dimension_intervals: Mapping[str, tuple[float, float] | None]
     confusion: Mapping[str, Mapping[str, Mapping[str, int]]]
     calibration: tuple[Bin, ...]
     calibration_error: float | None
@@ -115,6 +130,7 @@ class Evaluation:
                     "n": found.n,
                     "coverage": _rounded(found.coverage),
                     "accuracy": _rounded(found.accuracy),
+                    "accuracy_interval": _bounds(self.dimension_intervals.get(dimension)),
                     "within_one": _rounded(found.within_one),
                     "kappa_weighted": _rounded(found.kappa_weighted),
                     "flips": _rounded(found.flips),
@@ -128,6 +144,7 @@ class Evaluation:
                     "n": entry.n,
                     "accuracy": _rounded(entry.accuracy),
                     "mean_confidence": _rounded(entry.mean_confidence),
+                    "interval": _bounds(entry.interval),
                 }
                 for entry in self.calibration
             ],
@@ -136,15 +153,13 @@ class Evaluation:
                 "threshold": high.threshold,
                 "coverage": _rounded(high.coverage),
                 "accuracy": _rounded(high.accuracy),
+                "interval": _bounds(high.interval),
             },
             "bootstrap": {
                 "resamples": self.resamples,
                 "seed": self.seed,
                 "share": SHARE,
-                "intervals": {
-                    measure: None if interval is None else [_rounded(bound) for bound in interval]
-                    for measure, interval in self.intervals.items()
-                },
+                "intervals": {measure: _bounds(interval) for measure, interval in self.intervals.items()},
             },
             "projects": self.projects,
             "missing_projects": list(self.missing),
@@ -155,6 +170,8 @@ class Evaluation:
                     "published": miss.published.value,
                     "proposed": miss.proposed.value,
                     "confidence": _rounded(miss.confidence),
+                    "rationale": miss.rationale,
+                    "quotes": list(miss.quotes),
                 }
                 for miss in self.worst
             ],
@@ -164,7 +181,12 @@ class Evaluation:
 def proposed_of(proposals: Iterable[Proposal]) -> dict[tuple[str, str], Proposed]:
     """The proposals by project and dimension, as `evaluate` takes them."""
     return {
-        (proposal.slug, proposal.dimension): Proposed(rating=proposal.rating, confidence=proposal.confidence)
+        (proposal.slug, proposal.dimension): Proposed(
+            rating=proposal.rating,
+            confidence=proposal.confidence,
+            rationale=proposal.rationale,
+            quotes=tuple(f"{item.ref} {item.part}: {item.passage}" for item in proposal.evidence[:QUOTES]),
+        )
         for proposal in proposals
     }
 
@@ -186,26 +208,32 @@ def evaluate(
         raise ValueError("a project's dimension is published twice")
     by_dimension: dict[str, Counts] = {}
     by_project: dict[str, Counts] = {}
-    rated: list[tuple[str, str, Rating, Rating, float]] = []
+    hits: dict[str, dict[str, tuple[int, int]]] = {}
+    rated: list[_Rated] = []
     unknown = Proposed(rating=None)
     for (slug, dimension), rating in cells.items():
         said = proposed.get((slug, dimension), unknown)
         place = position(rating, said.rating)
         by_dimension.setdefault(dimension, no_counts())[place] += 1
         by_project.setdefault(slug, no_counts())[place] += 1
+        hits.setdefault(dimension, {})[slug] = (int(said.rating is rating), 1)
         if said.rating is not None:
-            rated.append((slug, dimension, rating, said.rating, said.confidence))
+            rated.append(_Rated(slug=slug, dimension=dimension, published=rating, said=said))
     slugs = {slug for slug, _ in proposed}
     tables = [by_project[slug] for slug in sorted(by_project)]
-    calibration = _calibration(rated)
+    draw = partial(share_interval, resamples=resamples, seed=seed)
+    calibration = _calibration(rated, draw)
     return Evaluation(
         overall=agreement_of(_total(tables)),
         baseline=_baseline(published),
         per_dimension={dimension: agreement_of(counts) for dimension, counts in by_dimension.items()},
+        dimension_intervals={
+            dimension: draw([found for _, found in sorted(mine.items())]) for dimension, mine in hits.items()
+        },
         confusion={dimension: confusion_of(counts) for dimension, counts in by_dimension.items()},
         calibration=calibration,
         calibration_error=_calibration_error(calibration),
-        high_confidence=_high_confidence(rated, len(cells), threshold),
+        high_confidence=_high_confidence(rated, len(cells), threshold, draw),
         intervals=bootstrap(tables, resamples=resamples, seed=seed),
         resamples=resamples,
         seed=seed,
@@ -213,47 +241,6 @@ def evaluate(
         missing=tuple(sorted(slug for slug in by_project if slug not in slugs)),
         worst=_worst(rated),
     )
-
-
-def format_table(evaluation: Evaluation) -> str:
-    """The evaluation for people, as plain text."""
-    overall, high = evaluation.overall, evaluation.high_confidence
-    names = {
-        "coverage": "coverage",
-        "accuracy": "accuracy",
-        "within_one": "within one class",
-        "kappa_weighted": "kappa, weighted",
-        "kappa": "kappa",
-        "flips": "open-closed flips",
-    }
-    lines = [f"{overall.n} published ratings of {evaluation.projects} projects", ""]
-    for measure, name in names.items():
-        interval = evaluation.intervals.get(measure)
-        bounds = "" if interval is None else f"   {SHARE:.0%}: {interval[0]:.3f} to {interval[1]:.3f}"
-        lines.append(f"{name:<18}{_shown(getattr(overall, measure))}{bounds}")
-    lines.append(f"{'baseline accuracy':<18}{_shown(evaluation.baseline)}   most frequent class a dimension")
-    lines += ["", f"{'dimension':<14}{'n':>5}{'rated':>8}{'accuracy':>10}{'kappa w':>9}{'flips':>8}"]
-    lines += [
-        f"{dimension:<14}{found.n:>5}{_shown(found.coverage):>8}{_shown(found.accuracy):>10}"
-        f"{_shown(found.kappa_weighted):>9}{_shown(found.flips):>8}"
-        for dimension, found in evaluation.per_dimension.items()
-    ]
-    lines += ["", f"{'confidence':<14}{'n':>5}{'said':>8}{'right':>10}"]
-    for entry in evaluation.calibration:
-        confidence = f"{entry.low:.1f} to {entry.high:.1f}"
-        lines.append(f"{confidence:<14}{entry.n:>5}{entry.mean_confidence:>8.3f}{entry.accuracy:>10.3f}")
-    lines += ["", f"confidence {high.threshold:g} or more: {_shown(high.coverage)} of the cells, "]
-    lines[-1] += f"{_shown(high.accuracy)} of them right"
-    if evaluation.worst:
-        lines += ["", "furthest off"]
-    lines += [
-        f"  {miss.slug} {miss.dimension}: {miss.proposed.value} proposed with {miss.confidence:.2f}, "
-        f"{miss.published.value} published"
-        for miss in evaluation.worst
-    ]
-    if evaluation.missing:
-        lines += ["", f"nothing proposed of: {', '.join(evaluation.missing)}"]
-    return "\n".join(lines) + "\n"
 
 
 def _total(tables: Iterable[Counts]) -> Counts:
@@ -271,20 +258,46 @@ def _baseline(published: Sequence[RatingRow]) -> float | None:
     return hits / len(published) if published else None
 
 
-def _calibration(rated: Iterable[tuple[str, str, Rating, Rating, float]]) -> tuple[Bin, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rated:
+    """A published cell that has a proposed class."""
+
+    slug: str
+    dimension: str
+    published: Rating
+    said: Proposed
+
+    @property
+    def is_right(self) -> bool:
+        return self.published is self.said.rating
+
+
+_Draw = Callable[[Sequence[tuple[int, int]]], tuple[float, float] | None]
+
+
+def _interval_of(cells: Sequence[_Rated], draw: _Draw) -> tuple[float, float] | None:
+    by_project: dict[str, tuple[int, int]] = {}
+    for cell in cells:
+        right, n = by_project.get(cell.slug, (0, 0))
+        by_project[cell.slug] = (right + cell.is_right, n + 1)
+    return draw([found for _, found in sorted(by_project.items())])
+
+
+def _calibration(rated: Iterable[_Rated], draw: _Draw) -> tuple[Bin, ...]:
     """Bins of equal width; those without a cell are left out."""
-    found: dict[int, list[tuple[bool, float]]] = {}
-    for _, _, published, said, confidence in rated:
+    found: dict[int, list[_Rated]] = {}
+    for cell in rated:
         # 0.7 * 10 is a little less than 7 in floating point for some sums that mean 0.7.
-        number = min(BINS - 1, int(confidence * BINS + 1e-9))
-        found.setdefault(number, []).append((published is said, confidence))
+        number = min(BINS - 1, int(cell.said.confidence * BINS + 1e-9))
+        found.setdefault(number, []).append(cell)
     return tuple(
         Bin(
             low=number / BINS,
             high=(number + 1) / BINS,
             n=len(cells),
-            accuracy=sum(right for right, _ in cells) / len(cells),
-            mean_confidence=sum(confidence for _, confidence in cells) / len(cells),
+            accuracy=sum(cell.is_right for cell in cells) / len(cells),
+            mean_confidence=sum(cell.said.confidence for cell in cells) / len(cells),
+            interval=_interval_of(cells, draw),
         )
         for number, cells in sorted(found.items())
     )
@@ -298,22 +311,29 @@ def _calibration_error(bins: Sequence[Bin]) -> float | None:
     return sum(entry.n * abs(entry.accuracy - entry.mean_confidence) for entry in bins) / n
 
 
-def _high_confidence(
-    rated: Sequence[tuple[str, str, Rating, Rating, float]], n: int, threshold: float
-) -> HighConfidence:
-    sure = [published is said for _, _, published, said, confidence in rated if confidence >= threshold]
+def _high_confidence(rated: Sequence[_Rated], n: int, threshold: float, draw: _Draw) -> HighConfidence:
+    sure = [cell for cell in rated if cell.said.confidence >= threshold]
     return HighConfidence(
         threshold=threshold,
         coverage=len(sure) / n if n else None,
-        accuracy=sum(sure) / len(sure) if sure else None,
+        accuracy=sum(cell.is_right for cell in sure) / len(sure) if sure else None,
+        interval=_interval_of(sure, draw),
     )
 
 
-def _worst(rated: Iterable[tuple[str, str, Rating, Rating, float]]) -> tuple[Miss, ...]:
+def _worst(rated: Iterable[_Rated]) -> tuple[Miss, ...]:
     misses = [
-        Miss(slug=slug, dimension=dimension, published=published, proposed=said, confidence=confidence)
-        for slug, dimension, published, said, confidence in rated
-        if published is not said
+        Miss(
+            slug=cell.slug,
+            dimension=cell.dimension,
+            published=cell.published,
+            proposed=cell.said.rating,
+            confidence=cell.said.confidence,
+            rationale=cell.said.rationale,
+            quotes=cell.said.quotes,
+        )
+        for cell in rated
+        if cell.said.rating is not None and not cell.is_right
     ]
     misses.sort(
         key=lambda miss: (
@@ -326,9 +346,9 @@ def _worst(rated: Iterable[tuple[str, str, Rating, Rating, float]]) -> tuple[Mis
     return tuple(misses[:WORST])
 
 
+def _bounds(interval: tuple[float, float] | None) -> list[float | None] | None:
+    return None if interval is None else [_rounded(bound) for bound in interval]
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
-
-
-def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

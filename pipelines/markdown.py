@@ -34,10 +34,11 @@ BOLD_LINE = re.compile(
 ENDS_AS_SENTENCE = re.compile(r"[.!?。！？…,;]\s*$")
 HEADING_TAG = re.compile(r"<h(?P<level>[1-6])\b[^<>]{0,500}>", re.IGNORECASE)
 
-# Latin sentences end before a space and a new beginning; Chinese ones at their mark.
+# Latin sentences end before a space and a new beginning; Chinese ones at their mark. A run of marks
+# or spaces is looked at once: a document that is nothing but dots must not take hours.
 SENTENCE_END = re.compile(
     r"""
-      [.!?…]+ ["'”’)\]*_`]{0,4} (?= \s+ ["'“‘(\[*_`<!]{0,4} [A-Z0-9\u00c0-\u00de\u4e00-\u9fff] )
+      (?<![.!?…]) [.!?…]++ ["'”’)\]*_`]{0,4} (?= \s++ ["'“‘(\[*_`<!]{0,4} [A-Z0-9\u00c0-\u00de\u4e00-\u9fff] )
     | [。！？；]+ [”’"')）」』*_]{0,4}
     | (?: (?<![ ])[ ]{2,}+ | \\ ) (?:\r\n|\r|\n)
     | (?i: </?(?:p|div|br|li|td|th|tr|h[1-6]|ul|ol|table|summary|details|center)\b[^<>]{0,500}> )

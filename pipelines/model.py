@@ -126,6 +126,10 @@ class ArtifactRef:
     def __str__(self) -> str:
         return f"{self.kind.value}:{self.id}"
 
+    def __hash__(self) -> int:
+        # A name's hash is kept with the name; the kind is too seldom what tells two artifacts apart.
+        return hash(self.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
@@ -277,6 +281,7 @@ class Evidence:
     sha256: str
     where: Quote | FieldValue
     value: Mapping[str, JsonValue] = field(default_factory=dict)
+    _key: str = field(default="", init=False, repr=False, compare=False)
 
     @property
     def passage(self) -> str:
@@ -292,8 +297,15 @@ class Evidence:
         A README that grew a paragraph elsewhere, a re-read card, a moved offset leave it as it was; so does
         a counter or a clock within the passage (see `pipelines.volatile`).
         """
-        passage = _steady(self.passage)[:KEY_LENGTH] if isinstance(self.where, Quote) else self.passage
-        return digest_of([self.kind, str(self.ref), self.part, passage, _steady_value(self.value)])
+        if not self._key:
+            passage = _steady(self.passage)[:KEY_LENGTH] if isinstance(self.where, Quote) else self.passage
+            found = digest_of([self.kind, str(self.ref), self.part, passage, _steady_value(self.value)])
+            self.keep_key(found)
+        return self._key
+
+    def keep_key(self, key: str) -> None:
+        """Take the identity that was worked out before, for this evidence and no other."""
+        object.__setattr__(self, "_key", key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

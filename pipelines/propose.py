@@ -6,8 +6,13 @@ whatever order the evidence comes.
 
 from __future__ import annotations
 
+import hashlib
+import sys
 from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
 
+from pipelines.calibration import confidence_of
 from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, Evidence, Finding, Outcome, Proposal, Role, digest_of
 from pipelines.rubric import Rubric
@@ -18,6 +23,26 @@ STALE_DISCOUNT = 0.9
 """What a class is worth whose evidence could not be read again tonight."""
 
 RATIONALE_LENGTH = 420
+
+
+@cache
+def _sources() -> str:
+    """A digest over all code and data of this package: what is proposed can only change with it.
+
+    And with Python, by which texts are told apart.
+    """
+    folder = Path(__file__).parent
+    digest = hashlib.sha256(".".join(map(str, sys.version_info[:3])).encode())
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            name = path.relative_to(folder).as_posix()
+            digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def rules_version() -> str:
+    """Names the rules with everything that they use: the same version says the same of the same evidence."""
+    return digest_of([_sources(), {name: rule.version for name, rule in all_rules().items()}])
 
 
 def propose(evidence: EvidenceSet, rubric: Rubric) -> list[Proposal]:
@@ -64,9 +89,8 @@ def _unique(items: Iterable[Evidence]) -> tuple[Evidence, ...]:
 def _confidence(evidence: EvidenceSet, verdict: Verdict, rested_on: tuple[Evidence, ...]) -> float:
     if verdict.row is None:
         return 0.0
-    stale = {reading.ref for reading in evidence.readings if reading.stale}
-    factor = STALE_DISCOUNT if any(item.ref in stale for item in rested_on) else 1.0
-    return round(verdict.row.confidence * factor, 4)
+    factor = STALE_DISCOUNT if any(item.ref in evidence.stale_refs for item in rested_on) else 1.0
+    return round(confidence_of(verdict.rule, verdict.row) * factor, 4)
 
 
 def _rationale(verdict: Verdict, searched: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from pipelines.calibration import confidence_of, load_calibration
 from pipelines.errors import RuleError
 from pipelines.model import Rating
 from pipelines.propose import STALE_DISCOUNT
@@ -44,6 +45,7 @@ How to read the tables:
   where the answer is *cannot tell*: what could not be read is not absent. Where no row holds, no class is proposed;
   nor where a row above might hold and give another class, were it known what could not be read.
 - **Confidence** is how often a proposal by this row is expected to agree with the curators, from 0 to 1. It is
+  calibrated on projects with published ratings (`pipelines/calibration.py`); **right** says of how many of them. It is
   multiplied by {discount:g} where evidence is stale, that is, where it could not be read again at the last visit.
 - A raised **version** marks a change of what the rule says.
 """
@@ -121,11 +123,23 @@ def _dimension(dimension: Dimension, rule: Rule) -> Iterator[str]:
     yield from ("", "| check | asks |", "|---|---|")
     for check in rule.checks:
         yield f"| {_statement(check)} | {_cell(_first_line(rule, check))} |"
-    yield from ("", "| | class | confidence | if | because |", "|---|---|---|---|---|")
+    yield from ("", f"**Measured agreement.** {_agreement(rule)}")
+    yield from ("", "| | class | confidence | right | if | because |", "|---|---|---|---|---|---|")
     for number, row in enumerate(rule.table, 1):
+        right, n = load_calibration().rows.get((rule.dimension, row.because), (0, 0))
         yield (
-            f"| {number} | {row.rating.value} | {row.confidence:.2f} | {_condition(row)} | {_cell(row.because)} |"
+            f"| {number} | {row.rating.value} | {confidence_of(rule, row):.2f} | {f'{right} of {n}' if n else 'no case'}"
+            f" | {_condition(row)} | {_cell(row.because)} |"
         )
+
+
+def _agreement(rule: Rule) -> str:
+    """How the rule's proposals compare with the published ratings that confidence was calibrated on."""
+    rows = [load_calibration().rows.get((rule.dimension, row.because), (0, 0)) for row in rule.table]
+    right, n = sum(row[0] for row in rows), sum(row[1] for row in rows)
+    if not n:
+        return "Nothing rated yet."
+    return f"{right} of {n} proposals for rated projects have the published class ({right / n:.0%})."
 
 
 def _condition(row: Row) -> str:

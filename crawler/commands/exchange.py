@@ -23,7 +23,8 @@ from db.ratings import load_ratings
 from db.session import session_scope
 from db.values import ConfirmedRating, StoredProposal
 from pipelines.errors import UsageError
-from pipelines.evaluate import evaluate, format_table, proposed_of
+from pipelines.evaluate import evaluate, proposed_of
+from pipelines.evaluation_table import format_table
 from pipelines.exports import csv_, json_, proposals
 from pipelines.exports.rows import ProjectRatings, RatingCell, evidence_item, proposal_row, rating_rows
 from pipelines.model import Rating

@@ -1,4 +1,4 @@
-"""`openness nightly`, `crawl`, `rate`."""
+"""`openness nightly`, `crawl`, `rate`. What they need is imported when they run: `--help` is quick."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from crawler.context import Context, open_context
-from crawler.morning import told_in_the_morning
-from crawler.nightly import RunKind, require_projects, run
-from crawler.progress import Progress
-from crawler.report import format_report
-from crawler.settings import Settings, load_settings
 from crawler.terminal import json_text, line
+
+if TYPE_CHECKING:
+    from crawler.context import Context
+    from crawler.nightly import RunKind
+    from crawler.progress import Progress
+    from crawler.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 def settings_of(ctx: click.Context) -> Settings:
     """The settings, with the flags of the command line on top."""
+    from crawler.settings import load_settings
+
     settings = load_settings()
     return settings.with_changes(**ctx.obj) if ctx.obj else settings
 
@@ -58,6 +61,11 @@ def _run(
     resume: bool = False,
     metrics_file: Path | None = None,
 ) -> None:
+    from crawler.context import open_context
+    from crawler.morning import told_in_the_morning
+    from crawler.nightly import run
+    from crawler.report import format_report
+
     settings = settings_of(ctx)
     with (
         told_in_the_morning(settings, is_night=kind == "nightly", metrics_file=metrics_file) as night,
@@ -108,6 +116,7 @@ def nightly_command(
     """
     if plan:
         from crawler.commands.plan import show_plan
+        from crawler.context import open_context
 
         with open_context(settings_of(ctx)) as context:
             show_plan(context, as_json, full=full)
@@ -145,6 +154,9 @@ def rate_command(ctx: click.Context, slugs: tuple[str, ...], as_json: bool, diff
     Example: openness rate dolly --diff
     """
     if diff:
+        from crawler.context import open_context
+        from crawler.nightly import require_projects
+
         with open_context(settings_of(ctx)) as context:
             require_projects(context)
             _show_diff(context, slugs, as_json)

@@ -47,6 +47,7 @@ class Worker:
     def __init__(self, command: Sequence[str], spool: Path) -> None:
         self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+        self._stopped = False
         self._process = subprocess.Popen(
             [*command, str(spool)],
             stdin=subprocess.DEVNULL,
@@ -96,7 +97,7 @@ class Worker:
         code: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(timeout=END_PATIENCE)
-        if code or counters.errors:
+        if (code or counters.errors) and not self._stopped:
             logger.error(
                 "the web worker met %d errors of its own (exit status %s)%s",
                 counters.errors,
@@ -110,6 +111,7 @@ class Worker:
 
     def stop(self) -> None:
         """End the worker and all that belongs to it. No process is left, no pipe, no thread."""
+        self._stopped = True
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)

@@ -17,6 +17,7 @@ Extractor = Callable[[Source], Iterator[Evidence]]
 READERS = (
     *("markdown", "markdown_blocks", "markdown_links", "markdown_tables", "front_matter"),
     *("text", "html_text", "volatile"),
+    "model",  # what the identity of evidence is made of
 )
 """Modules beside this folder that what the extractors say depends on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 
 from pipelines.model import Evidence, FieldValue, JsonValue, Quote, Snapshot
@@ -60,6 +61,7 @@ class Source:
 
 
 _SAME_LETTERS = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
+_OTHER_LETTER = re.compile("[\u0130\u0131\u017f\u212a]")
 
 
 def folded(text: str) -> str:
@@ -67,7 +69,9 @@ def folded(text: str) -> str:
 
     Four letters match another one of ASCII when case is ignored; `lower` alone leaves them apart.
     """
-    return text.lower() if text.isascii() else text.translate(_SAME_LETTERS).lower()
+    if text.isascii() or not _OTHER_LETTER.search(text):
+        return text.lower()
+    return text.translate(_SAME_LETTERS).lower()
 
 
 def as_text(value: JsonValue) -> str:

@@ -17,9 +17,9 @@ from pipelines.extract.base import Source, rounded
 from pipelines.extract.corpora import find_corpora, names_in
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
-from pipelines.extract.links import classify_url, find_arxiv_ids, find_pip_installs
+from pipelines.extract.links import classify_url, find_arxiv_ids, find_dois, find_pip_installs
 from pipelines.extract.statements import FIRST_PERSON, statements_in
-from pipelines.extract.topics import TEMPLATE, Topic, count_words, topics_of
+from pipelines.extract.topics import TEMPLATE, Topic, count_words, is_instruction, topics_of
 from pipelines.markdown import Document, Section, parse_markdown
 from pipelines.model import ArtifactKind, Evidence
 from pipelines.volatile import steady
@@ -131,6 +131,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                 words=rounded(words),
                 items=rounded(items),
                 template=words < 40 and bool(TEMPLATE.search(body)),
+                instructs=is_instruction(body, words),
                 code=any(section.body_start <= start < section.end for start, _ in blocks),
             )
     for match in islice(LABELLED_LINE.finditer(source.text), SECTIONS):
@@ -145,6 +146,7 @@ def _sections(source: Source, document: Document) -> Iterator[Evidence]:
                     words=rounded(count_words(match[2])),
                     items=0,
                     template=bool(TEMPLATE.search(match[2])),
+                    instructs=False,
                     code=False,
                 )
 
@@ -179,6 +181,12 @@ def _links(source: Source, document: Document, places: _Places) -> Iterator[Evid
             yield _link(
                 source, places, ArtifactKind.ARXIV.value, arxiv_id, *around, source.text[start:end], start
             )
+    for doi, start, end in find_dois(source.text):
+        address = f"https://doi.org/{doi.lower()}"
+        if (ArtifactKind.WEB.value, address) not in seen and len(seen) < LINKS:
+            seen.add((ArtifactKind.WEB.value, address))
+            around = _line_around(source.text, start, end)
+            yield _link(source, places, ArtifactKind.WEB.value, address, *around, doi, start)
 
 
 def _link(

@@ -64,7 +64,10 @@ _STATEMENTS: dict[str, str] = {
     "demo_offer": r"\b(?:online|live|web|interactive|hosted|gradio|public)\s+(?:\w+\s+)?(?:demo|playground|chat)\b|\btry\s+(?:it\s+(?:out|online|now|here|yourself)|the\s+demo)\b|\bdemo\s*:|在线(?:体验|演示|试用)",
     "non_commercial": r"\bnon-?\s?commercial(?:ly)?\b|\b(?:research|academic|educational)\s+(?:\w+\s+){0,3}?(?:purposes?|use)\s+only\b|\bonly\s+(?:\w+\s+){0,3}?for\s+(?:\w+\s+){0,3}?(?:research|academic)|\bcommercial\s+(?:use|usage|purposes?)\s+(?:is\s+|are\s+)?(?:strictly\s+)?(?:prohibited|forbidden|not\s+allowed)|(?:不得|不可|禁止|不能|非)(?:用于)?(?:任何)?商(?:业|用)|仅(?:限|供)?(?:于)?(?:学术)?研究",
     "container_image": r"\bdocker\s+(?:pull|run)\s+(?:-\S+\s+(?:\S+\s+)?){0,6}?[\w.-]+(?:/[\w.-]+)+|\b(?:ghcr\.io|quay\.io|docker\.io|hub\.docker\.com/r)/[\w.-]+/[\w.-]+|(?:published|pre-?built|official)\s+(?:docker|container)\s+image",
+    "unreleased_library": r"\b(?:development|dev|nightly|unreleased)\s+(?:version|branch)\s+(?:\([^)]{0,40}\)\s+)?of\s+[`*\[]*[\w-]+|\bpip3?\s+install\s+(?:-\S+\s+){0,4}git\+https?://\S+",
     "open_claim": r"\b(?:fully|truly|completely|entirely|totally|100\s?%)?\s*open[-\s]sourced?\b|完全开源|开源",
+    # "free for commercial use"; not "commercial use is prohibited", which non_commercial finds.
+    "commercial_claim": r"\b(?:free|available|licen[cs]ed|permitted|allowed|suitable|usable|open)\s+(?:\w+\s+){0,3}?(?:for|to)\s+(?:\w+\s+){0,3}?commercial|\bcommercial(?:ly)?[-\s]+(?:usable|viable|friendly|permissive)|\bcommercial\s+(?:use|usage)\s+(?:is\s+|are\s+)?(?:allowed|permitted|free)|可(?:以)?(?:免费)?商用|(?:免费|支持)商(?:业|用)",
     "reproduce": r"\breproduc(?:e|ed|ing|tion|ibility)\b|\btraining\s+(?:recipe|script|code|pipeline)s?\b|复现",
 }
 
@@ -90,7 +93,9 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
         "demo_offer": "demo|playground|chat|try|在线",
         "non_commercial": "commercial|only|商|研究",
         "container_image": "docker|ghcr.io|quay.io|image",
+        "unreleased_library": "development|dev|nightly|unreleased|git+http",
         "open_claim": "open|开源",
+        "commercial_claim": "commercial|商",
         "reproduce": "reproduc|training|复现",
     }.items()
 }

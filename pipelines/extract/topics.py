@@ -46,9 +46,9 @@ _HEADINGS: dict[Topic, str] = {
     Topic.HYPERPARAMETERS: r"hyper-?\ ?param|training\ (?:config|param|setting|set-?up|arguments|recipe)|超参|训练参数",
     Topic.ARCHITECTURE: r"""architectur|model\ (?:structure|spec|config|size|design|parameters)|technical\ (?:spec|detail)
         |objective|模型结构|模型架构|架构|技术细节|实现细节""",
-    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b|算力|硬件|环境影响|碳",
+    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b(?!\ +(?:inference|usage))|算力|硬件|环境影响|碳",
     Topic.EVALUATION: r"evaluat|benchmark|\bresults?\b|performance|metrics|leaderboard|comparison|评测|评估|测评|效果|性能|对比",
-    Topic.INTENDED_USE: r"""intended|\buses\b|\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use|misuse|out[-\ ]of[-\ ]scope
+    Topic.INTENDED_USE: r"""intended|\buses\b|(?<!some\ )(?<!example\ )\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use|misuse|out[-\ ]of[-\ ]scope
         |applications|who\ should|用途|使用范围|适用场景|应用场景""",
     Topic.LIMITATIONS: r"limitation|known\ (?:issue|problem)|risks?\b|\bbias|ethic|safety|responsib|considerations|caveat|harm|toxicity|warning|disclaimer|局限|限制|风险|偏见|免责|伦理|安全",
     Topic.LICENCE: r"licen[cs]|terms\ of\ use|copyright|usage\ policy|许可|协议|授权|版权|(?<!免责)声明",
@@ -72,6 +72,12 @@ TEMPLATE = re.compile(
 _TEMPLATE_TRIGGERS = ("information", "todo", "tbd", "{{", "<!--", "modelcard", "to be", "待补充")
 """Of these, in small letters, at least one stands in whatever TEMPLATE matches: looking for words is quicker."""
 
+_OF_LIMITATIONS = re.compile(
+    r"\b(?:data\s?sets?|data|performance|training|evaluation|model)\s+(?=(?:limitation|risk|bias|caveat))",
+    re.IGNORECASE,
+)
+"""What limitations are of: "Dataset limitations" tells about limitations and does not describe the data."""
+
 _CJK = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _MARKUP = re.compile(
@@ -79,10 +85,21 @@ _MARKUP = re.compile(
 )
 
 
+_ADDRESSED = re.compile(r"\b(?:you|your|you're|you'd|you'll|yourself)\b|[你您]", re.IGNORECASE)
+_ADDRESSED_SHARE = 0.012
+"""Words that address the reader, of all words: from here on a section says what to do rather than what was done."""
+
+
+def is_instruction(body: str, words: int) -> bool:
+    """Does a section tell its readers what they can do, rather than what its authors did?"""
+    addressed = len(_ADDRESSED.findall(body))
+    return addressed >= 2 and addressed >= _ADDRESSED_SHARE * words
+
+
 @lru_cache(maxsize=4096)
 def topics_of(title: str) -> tuple[Topic, ...]:
     """The topics that a heading names, in the order of Topic."""
-    title = title[:300]
+    title = _OF_LIMITATIONS.sub("", title[:300])
     return tuple(topic for topic, pattern in HEADINGS.items() if pattern.search(title))
 
 

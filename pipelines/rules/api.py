@@ -20,6 +20,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactRef, Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 SPACE = re.compile(r"huggingface\.co/spaces/(?!\S*leaderboard)|\bdemo\b|playground|//chat\.", re.IGNORECASE)
 
@@ -120,8 +121,9 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="api",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         has_api_server,
         documents_an_api,
         demands_sign_up,
@@ -132,12 +134,13 @@ RULE = Rule(
         project_is_read,
     ),
     table=(
+        product_row(0.8),
         Row(
             rating=Rating.OPEN,
-            yes=(has_api_server, documents_an_api),
+            yes=(has_api_server, documents_an_api, hub_can_run_it),
             unless=(demands_sign_up,),
             confidence=0.35,
-            because="Anyone can start the API server in the released code",
+            because="Anyone can start the API server in the released code with the released weights",
         ),
         Row(
             rating=Rating.PARTIAL,
@@ -147,10 +150,16 @@ RULE = Rule(
         ),
         Row(
             rating=Rating.PARTIAL,
-            any_yes=(has_demo, hub_can_run_it, is_gated_on_the_hub),
+            yes=(has_demo,),
+            confidence=0.45,
+            because="The model can be tried in a demo, there is no API of its own",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            any_yes=(hub_can_run_it, is_gated_on_the_hub),
             unless=(hub_inference_is_off,),
             confidence=0.45,
-            because="The model can be tried in a demo or through the Hub, there is no API of its own",
+            because="The model can be run through the Hub, there is no API of its own",
         ),
         Row(
             rating=Rating.CLOSED,

@@ -18,6 +18,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactRef, Finding, Rating
 from pipelines.rules import opencode, papers, views
 from pipelines.rules.engine import Row, Rule, apply, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 
 def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
@@ -119,8 +120,9 @@ def documents_are_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="architecture",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         describes_architecture,
         gives_hyperparameters,
         describes_own_training,
@@ -131,6 +133,7 @@ RULE = Rule(
         documents_are_read,
     ),
     table=(
+        product_row(0.75),
         Row(
             rating=Rating.OPEN,
             yes=(describes_architecture, gives_hyperparameters, describes_own_training),

@@ -20,6 +20,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import Finding, Rating
 from pipelines.rules import opencode, views
 from pipelines.rules.engine import Row, Rule, apply, cannot_tell, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 CODE_TOPICS = ("installation", "usage", "training", "hyperparameters", "evaluation", "data", "api")
 DOCS_SITE = re.compile(
@@ -109,8 +110,9 @@ def has_examples(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="code",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         has_published_code,
         code_is_complete,
         explains_two_steps,
@@ -120,6 +122,7 @@ RULE = Rule(
         has_examples,
     ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.CLOSED,
             no=(has_published_code,),

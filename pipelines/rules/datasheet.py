@@ -18,9 +18,10 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Outcome, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
-SUBSTANCE = 30
-"""Words on collection or curation below which a card only names its sources."""
+SUBSTANCE = 60
+"""Words of one section on collection or curation below which a card only names its sources: four sentences."""
 
 
 def _documented(evidence: EvidenceSet, sets: tuple[ArtifactRef, ...]) -> tuple[Evidence, ...]:
@@ -33,10 +34,9 @@ def _documented_one(evidence: EvidenceSet, ref: ArtifactRef) -> tuple[Evidence, 
     treatment = views.sections(
         evidence, [ref], "preprocessing", "composition", "limitations", "training", words=10
     )
-    total = sum(item.value["words"] for item in origin)
-    return (
-        origin + treatment if origin and (treatment or total >= 2 * SUBSTANCE) and total >= SUBSTANCE else ()
-    )
+    # The words of a section are counted again in the section around it.
+    longest = max((item.value["words"] for item in origin), default=0)
+    return origin + treatment if longest >= SUBSTANCE and (treatment or longest >= 2 * SUBSTANCE) else ()
 
 
 def _finding(evidence: EvidenceSet, role: Role, what: str) -> Finding:
@@ -88,9 +88,16 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="datasheet",
-    version=1,
-    checks=(documents_tuning_data, documents_pretraining_data, has_datasheet_file, project_is_read),
+    version=2,
+    checks=(
+        is_hosted_product,
+        documents_tuning_data,
+        documents_pretraining_data,
+        has_datasheet_file,
+        project_is_read,
+    ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.OPEN,
             yes=(documents_tuning_data, documents_pretraining_data),

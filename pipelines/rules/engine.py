@@ -93,7 +93,7 @@ class Row:
         return self.yes + self.no + self.any_yes + self.unless
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rule:
     """The rule of one dimension. `version` rises whenever what it says may change."""
 
@@ -140,6 +140,10 @@ def name_of(check: Check) -> str:
 
 def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     """Run every check of a rule once and look up its table."""
+    return evidence.once(rule, lambda: _apply(rule, evidence))
+
+
+def _apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     findings = tuple(replace(check(evidence), check=name_of(check)) for check in rule.checks)
     outcomes = {finding.check: finding.outcome for finding in findings}
     return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.table, outcomes))

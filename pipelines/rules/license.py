@@ -22,6 +22,7 @@ from pipelines.extract.licences import licence_facts
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 OPEN_KINDS = frozenset({"permissive", "copyleft", "public-domain", "data-open", "bespoke-open"})
 USE_RESTRICTED = frozenset({"non-commercial", "no-derivatives", "rail"})
@@ -186,8 +187,9 @@ def has_any_licence(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="license",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         code_is_openly_licensed,
         weights_are_openly_licensed,
         weights_are_use_restricted,
@@ -199,6 +201,7 @@ RULE = Rule(
         has_any_licence,
     ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.CLOSED,
             any_yes=(code_is_bespoke,),

@@ -188,7 +188,7 @@ def is_a_framework(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="llmdata",
-    version=1,
+    version=2,
     checks=(
         has_released_dataset,
         releases_only_part,
@@ -262,10 +262,10 @@ RULE = Rule(
             because="The base's pretraining data is public",
         ),
         Row(
-            rating=Rating.PARTIAL,
+            rating=Rating.OPEN,
             yes=(is_a_framework,),
-            confidence=0.25,
-            because="A framework without a model of its own has the data of whatever base its users choose",
+            confidence=0.5,
+            because="A framework without a model of its own works with bases whose data is public, if its users choose so",
         ),
         Row(
             rating=Rating.CLOSED,

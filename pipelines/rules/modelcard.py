@@ -8,7 +8,8 @@ What counts: the sections of the card and how much they say. All five topics wit
 some of them partial; none, a placeholder, an advertisement or a pointer is closed.
 
 Known misreadings: length is not substance; install snippets and tables of benchmarks are
-advertising; a form with "more information needed" is no card.
+advertising; a form with "more information needed" is no card; telling readers how to train is not
+telling how it was trained.
 """
 
 from __future__ import annotations
@@ -17,22 +18,32 @@ from pipelines.evidence import EvidenceSet, Reading
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "data": ("data", "collection", "composition", "preprocessing"),
-    "training": ("training", "hyperparameters", "compute", "architecture"),
+    "training": ("training", "hyperparameters", "architecture"),
     "evaluation": ("evaluation",),
     "intended use": ("intended_use",),
     "limitations": ("limitations",),
 }
-SUBSTANCE = 8
+SUBSTANCE = 20
 """Words below which a section of a card only points elsewhere."""
+SEVERAL = 3
+"""Topics of the five that make a card, be it a thin one."""
+ACCOUNT = 30
+"""Words of prose from which on data or training are told about, rather than named: two sentences."""
 
 
 def _card_sections(evidence: EvidenceSet, words: int) -> tuple[Evidence, ...]:
     models = views.tuned_models(evidence)
     topics = tuple(topic for group in GROUPS.values() for topic in group)
-    found = views.sections(evidence, models, *topics, words=words)
+    found = tuple(
+        item
+        for item in views.sections(evidence, models, *topics, words=words)
+        # How one can train it oneself does not say how it was trained.
+        if not (item.value["topic"] in GROUPS["training"] and (item.value["code"] or item.value["instructs"]))
+    )
     in_code = tuple(
         item
         for item in views.sections(evidence, views.code_repositories(evidence), *topics, words=words)
@@ -100,8 +111,33 @@ def covers_all_topics(evidence: EvidenceSet) -> Finding:
 
 
 def covers_several_topics(evidence: EvidenceSet) -> Finding:
-    """Does it on at least two of them?"""
-    return _covers(evidence, 2)
+    """Does it on at least three of them?"""
+    return _covers(evidence, SEVERAL)
+
+
+def tells_of_its_making(evidence: EvidenceSet) -> Finding:
+    """Does it tell in words of its data or training, and of one of the other topics?"""
+    found = _card_sections(evidence, SUBSTANCE)
+    making = (*GROUPS["data"], *GROUPS["training"])
+    for told in found:
+        mine = tuple(item for item in found if item.ref == told.ref)
+        if told.value["topic"] in making and told.value["words"] >= ACCOUNT and len(groups_covered(mine)) > 1:
+            return yes((told, *mine), f"the card of {told.ref.id} tells how the model was made")
+    return _silent(evidence, "data and training")
+
+
+def tells_use_and_limits(evidence: EvidenceSet) -> Finding:
+    """Does it say both what the model is for and where it fails, which is what cards were invented for?"""
+    found = _card_sections(evidence, SUBSTANCE)
+    uses = [item for item in found if item.value["topic"] == "intended_use"]
+    limits = [item for item in found if item.value["topic"] == "limitations"]
+    both = {item.ref for item in uses} & {item.ref for item in limits}
+    if both:
+        return yes(
+            (item for item in (*uses, *limits) if item.ref in both),
+            f"the card of {min(both).id} tells intended use and limitations",
+        )
+    return _silent(evidence, "use and limitations")
 
 
 def describes_data_at_length(evidence: EvidenceSet) -> Finding:
@@ -112,41 +148,19 @@ def describes_data_at_length(evidence: EvidenceSet) -> Finding:
     return _silent(evidence, "description of the data")
 
 
-def speaks_of_use_or_limits(evidence: EvidenceSet) -> Finding:
-    """Does the card say what the model is for, or where it fails?"""
-    found = tuple(
-        item
-        for item in _card_sections(evidence, SUBSTANCE)
-        if item.value["topic"] in ("intended_use", "limitations")
-    )
-    if found:
-        return yes(found)
-    return _silent(evidence, "use and limitations")
-
-
-def speaks_of_making(evidence: EvidenceSet) -> Finding:
-    """Does the card say how the model was made: its data or its training?"""
-    found = tuple(
-        item
-        for item in _card_sections(evidence, SUBSTANCE)
-        if item.value["topic"] in (*GROUPS["data"], *GROUPS["training"])
-    )
-    if found:
-        return yes(found)
-    return _silent(evidence, "data and training")
-
-
 RULE = Rule(
     dimension="modelcard",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         covers_all_topics,
         describes_data_at_length,
         covers_several_topics,
-        speaks_of_use_or_limits,
-        speaks_of_making,
+        tells_of_its_making,
+        tells_use_and_limits,
     ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.OPEN,
             yes=(covers_all_topics, describes_data_at_length),
@@ -155,19 +169,13 @@ RULE = Rule(
         ),
         Row(
             rating=Rating.PARTIAL,
-            yes=(covers_several_topics, speaks_of_making),
-            confidence=0.6,
-            because="The model card covers some of what a card is for",
-        ),
-        Row(
-            rating=Rating.PARTIAL,
-            yes=(covers_several_topics, speaks_of_use_or_limits),
-            confidence=0.45,
+            any_yes=(covers_several_topics, tells_of_its_making, tells_use_and_limits),
+            confidence=0.7,
             because="The model card covers some of what a card is for",
         ),
         Row(
             rating=Rating.CLOSED,
-            no=(covers_several_topics,),
+            no=(covers_several_topics, tells_of_its_making, tells_use_and_limits),
             confidence=0.8,
             because="There is no model card of substance",
         ),

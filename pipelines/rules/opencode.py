@@ -21,6 +21,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 TRAINING = ("training", "tuning", "pretraining")
 TRAINING_REPOSITORY = re.compile(r"(?:^|[/_-])(?:pre)?train(?:ing|er)?(?:[_-]|$)", re.IGNORECASE)
@@ -138,8 +139,9 @@ def has_substantial_code(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="opencode",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         has_code_repository,
         has_training_code,
         documents_training,
@@ -151,6 +153,7 @@ RULE = Rule(
         has_substantial_code,
     ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.PARTIAL,
             yes=(has_training_code, only_tunes),

@@ -18,6 +18,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, ArtifactRef, Finding, Origin, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 
 def _packages(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
@@ -77,11 +78,22 @@ def is_made_for_users(evidence: EvidenceSet) -> Finding:
     )
 
 
+def runs_on_an_unreleased_library(evidence: EvidenceSet) -> Finding:
+    """Does the model's card send users to the development version of a library that supports it?"""
+    models = views.tuned_models(evidence)
+    found = views.statements(evidence, models, "unreleased_library")
+    if found:
+        return yes(found, f"“{clip(found[0].passage, 120)}”")
+    unread = views.unread_documents(evidence, models)
+    return cannot_tell(unread) if unread else no(evidence.places(models, "support in a library"))
+
+
 RULE = Rule(
     dimension="package",
-    version=1,
-    checks=(has_released_package, is_made_for_users),
+    version=2,
+    checks=(is_hosted_product, has_released_package, is_made_for_users, runs_on_an_unreleased_library),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.OPEN,
             yes=(has_released_package,),
@@ -96,8 +108,15 @@ RULE = Rule(
             because="The code is packaged for users, but not in an index",
         ),
         Row(
+            rating=Rating.PARTIAL,
+            yes=(runs_on_an_unreleased_library,),
+            no=(has_released_package,),
+            confidence=0.5,
+            because="The model runs with the development version of a general library",
+        ),
+        Row(
             rating=Rating.CLOSED,
-            no=(has_released_package, is_made_for_users),
+            no=(has_released_package, is_made_for_users, runs_on_an_unreleased_library),
             confidence=0.8,
             because="No package of the project was found",
         ),

@@ -19,6 +19,7 @@ from pipelines.model import Finding, Rating
 from pipelines.rules import papers, views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 from pipelines.rules.preprint import documents_are_read
+from pipelines.rules.products import is_hosted_product, product_row
 
 
 def has_reviewed_own_paper(evidence: EvidenceSet) -> Finding:
@@ -51,9 +52,15 @@ def has_reviewed_base_paper_of_the_makers(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="paper",
-    version=1,
-    checks=(has_reviewed_own_paper, has_reviewed_base_paper_of_the_makers, documents_are_read),
+    version=2,
+    checks=(
+        is_hosted_product,
+        has_reviewed_own_paper,
+        has_reviewed_base_paper_of_the_makers,
+        documents_are_read,
+    ),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.OPEN,
             yes=(has_reviewed_own_paper,),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, kept
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Role
 from pipelines.rules import views
 
@@ -39,6 +39,7 @@ def seeded_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     return evidence.of("paper.entry", views.seeded(evidence, candidates(evidence)))
 
 
+@kept
 def own_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     """Papers on the tuned model: named by the seed, or with its name in the title, or in the
     abstract of a paper that the project's own documents ask to be cited."""
@@ -80,6 +81,7 @@ def _is_on_data(evidence: EvidenceSet, title: str) -> bool:
     )
 
 
+@kept
 def base_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     """Papers with the base's name in the title that are not the tuned model's own."""
     own = {item.value["id"] for item in own_papers(evidence)}
@@ -91,6 +93,7 @@ def base_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     )
 
 
+@kept
 def data_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     """Papers with the name of one of the project's datasets in the title."""
     others = {item.value["id"] for item in own_papers(evidence) + base_papers(evidence)}

@@ -15,11 +15,18 @@ is not released; pretraining corpora are another dimension.
 
 from __future__ import annotations
 
+import re
+
 from pipelines.evidence import EvidenceSet, Reading
 from pipelines.extract.corpora import is_pretraining_corpus
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
+
+HUB_MODEL = re.compile(r"huggingface\.co/(?!datasets/|spaces/|papers/|docs/)(?P<owner>[\w.-]+)/[\w.-]+")
+ADDRESSED = re.compile(r"\byour\b|[你您]的", re.IGNORECASE)
+"""Advice on the reader's own data names none of the project's."""
 
 
 def _datasets(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
@@ -39,13 +46,21 @@ def _named(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     ) + tuple(
         item
         for item in evidence.of("corpus.named", documents, access=("open", "partial"))
-        if item.value["context"] == "tuning"
+        if item.value["context"] == "tuning" and not ADDRESSED.search(item.passage)
+        if not _speaks_of_another_model(evidence, item)
     )
     return named + tuple(
         item
         for item in evidence.of("link", documents, kind="hf_dataset")
-        if item.value["topic"] in ("data", "training", "tag")
+        if item.value["topic"] in ("data", "training", "tag") and not _speaks_of_another_model(evidence, item)
     )
+
+
+def _speaks_of_another_model(evidence: EvidenceSet, item: Evidence) -> bool:
+    """Is the passage about a model of somebody else's, which has its own data?"""
+    owners = {views.owner(ref) for ref in views.tuned_models(evidence)}
+    named = {match["owner"].lower() for match in HUB_MODEL.finditer(item.passage)}
+    return bool(named) and bool(owners) and not named & owners
 
 
 def _unread(evidence: EvidenceSet) -> tuple[Reading, ...]:
@@ -62,6 +77,23 @@ def has_released_dataset(evidence: EvidenceSet) -> Finding:
         return yes(found, f"tuning data at {', '.join(sorted({item.ref.id for item in found}))}")
     unread = evidence.unread(sets, "info")
     return cannot_tell(unread) if unread else no(evidence.places(sets, "tuning data"))
+
+
+def stated_sets_are_public(evidence: EvidenceSet) -> Finding:
+    """Can anyone read every dataset that the tuned model's front matter names?"""
+    stated = evidence.of("hub.datasets", views.tuned_models(evidence))
+    names = {str(name).lower() for item in stated for name in item.value["ids"]}
+    names = {name for name in names if not is_pretraining_corpus(name)}
+    sets = [ref for ref in _datasets(evidence) if ref.id.lower() in names]
+    readable = [
+        ref
+        for ref in sets
+        if evidence.of("hub.gated", [ref], gated="no") and evidence.of("hub.data_files", [ref])
+    ]
+    if names and len(readable) == len(names):
+        return yes(stated, f"all sets that the card states are public: {', '.join(sorted(names))}")
+    unread = evidence.unread(sets, "info") + evidence.unread(views.tuned_models(evidence), "card", "info")
+    return cannot_tell(unread) if unread else no(evidence.places(sets, "stated datasets"))
 
 
 def has_data_in_repository(evidence: EvidenceSet) -> Finding:
@@ -131,9 +163,11 @@ def ships_a_tuned_model(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="rldata",
-    version=1,
+    version=2,
     checks=(
+        is_hosted_product,
         has_released_dataset,
+        stated_sets_are_public,
         has_data_in_repository,
         names_datasets,
         names_restricted_data,
@@ -142,6 +176,14 @@ RULE = Rule(
         ships_a_tuned_model,
     ),
     table=(
+        product_row(0.9),
+        Row(
+            rating=Rating.OPEN,
+            yes=(stated_sets_are_public,),
+            unless=(names_restricted_data,),
+            confidence=0.7,
+            because="All tuning data that the card states is public",
+        ),
         Row(
             rating=Rating.PARTIAL,
             any_yes=(has_released_dataset, has_data_in_repository),

@@ -19,6 +19,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import Evidence, Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.products import is_hosted_product, product_row
 
 
 def has_weight_files(evidence: EvidenceSet) -> Finding:
@@ -65,9 +66,10 @@ def _card_opens_with(told: tuple[Evidence, ...]) -> bool:
 
 RULE = Rule(
     dimension="rlweights",
-    version=1,
-    checks=(has_weight_files, is_gated, is_incomplete),
+    version=2,
+    checks=(is_hosted_product, has_weight_files, is_gated, is_incomplete),
     table=(
+        product_row(0.9),
         Row(
             rating=Rating.PARTIAL,
             yes=(has_weight_files, is_gated),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from pipelines.evidence import EvidenceSet, Reading
+from pipelines.evidence import EvidenceSet, Reading, kept
 from pipelines.extract.licence_file import LICENCE_PART
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Origin, Role
 
@@ -28,21 +28,25 @@ GENERIC_NAME_PARTS = frozenset(
 SIZE = re.compile(r"^\d+(?:[.x]\d+)?[bmk]?$|^v?\d+(?:\.\d+)*$", re.IGNORECASE)
 
 
+@kept
 def tuned_models(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The Hub repositories of the tuned model itself."""
     return evidence.refs(Role.RL_WEIGHTS, kind=ArtifactKind.HF_MODEL)
 
 
+@kept
 def base_models(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The Hub repositories of the base, nearest first: named by the seed, then found through lineage."""
     return evidence.refs(Role.LLM_WEIGHTS, kind=ArtifactKind.HF_MODEL)
 
 
+@kept
 def lineage_entries(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The entries of the lineage file that describe the project's base."""
     return evidence.refs(Role.LLM_WEIGHTS, kind=ArtifactKind.LINEAGE)
 
 
+@kept
 def code_repositories(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The project's own code repositories."""
     return evidence.refs(Role.CODE, kind=ArtifactKind.GITHUB)
@@ -53,6 +57,7 @@ def homepages(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return evidence.refs(Role.HOMEPAGE, kind=ArtifactKind.WEB)
 
 
+@kept
 def main_places(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """Where a project would tell about itself: its models and repositories; its pages if it has neither."""
     places = tuned_models(evidence) + code_repositories(evidence)
@@ -104,12 +109,14 @@ def name_tokens(name: str) -> frozenset[str]:
     )
 
 
+@kept
 def project_tokens(evidence: EvidenceSet) -> frozenset[str]:
     """What tells the tuned model's name: from the project's name and its Hub repositories, less the base's."""
     names = {evidence.project.name, *(ref.id for ref in tuned_models(evidence))}
     return frozenset(token for name in names for token in name_tokens(name))
 
 
+@kept
 def base_tokens(evidence: EvidenceSet) -> frozenset[str]:
     """What tells the base's name."""
     names = {
@@ -120,6 +127,7 @@ def base_tokens(evidence: EvidenceSet) -> frozenset[str]:
     return frozenset(token for name in names for token in name_tokens(name))
 
 
+@kept
 def same_maker(evidence: EvidenceSet) -> bool:
     """Is the base made by the makers of the tuned model? (Its account is one of theirs.)"""
     own = {owner(ref) for ref in tuned_models(evidence)} | {

@@ -19,6 +19,7 @@ from db.columns import escape_text, unescape_text
 from db.load import (
     load_current_snapshots,
     load_evidence,
+    load_evidence_and_visits,
     load_known,
     load_latest_visits,
     load_run,
@@ -31,6 +32,7 @@ from db.load import (
 from db.models import RunStatus, SnapshotRow, VisitRow
 from db.save import begin_run, end_run, save_extraction, save_interrupted_runs, save_visit
 from db.session import make_engine, session_scope
+from db.states import NOT_EXTRACTED
 from pipelines.errors import StorageError, UsageError
 from pipelines.model import ArtifactKind, ArtifactRef, Validators, Visit, VisitStatus
 
@@ -234,6 +236,48 @@ def test_newer_extractors_read_again_and_only_their_evidence_counts(desk):
         save_extraction(session, unread.id, "2", [desk.evidence(body, "beta")])
     with session_scope(desk.engine) as session:
         assert [item.passage for item in load_evidence(session, [desk.card])] == ["beta"]
+
+
+def understood(desk):
+    with session_scope(desk.engine) as session:
+        found, [visit] = load_evidence_and_visits(session, [desk.card])
+    return [item.passage for item in found], visit
+
+
+def test_bytes_that_no_extractor_could_read_are_no_reading(desk):
+    desk.save(desk.visit(b"alpha"))
+    found, visit = understood(desk)
+    assert (found, visit.status, visit.known, visit.stale) == ([], VisitStatus.FAILED, None, False)
+    assert visit.reason == NOT_EXTRACTED
+    # What the service said is no secret all the same.
+    assert latest(desk)[0].status is VisitStatus.OK
+
+
+def test_what_an_earlier_snapshot_said_stands_while_the_newer_one_cannot_be_read(desk):
+    desk.read(b"alpha", "alpha")
+    desk.later()
+    saved = desk.save(desk.visit(b"beta"))
+    found, visit = understood(desk)
+    assert (found, visit.status, visit.known, visit.stale) == (
+        ["alpha"],
+        VisitStatus.FAILED,
+        VisitStatus.OK,
+        True,
+    )
+    with session_scope(desk.engine, write=True) as session:
+        save_extraction(session, saved.snapshot_id, "1", [desk.evidence(b"beta", "beta")])
+    found, visit = understood(desk)
+    assert (found, visit.status, visit.stale) == (["beta"], VisitStatus.OK, False)
+
+
+def test_what_was_said_before_the_part_was_missing_does_not_come_back(desk):
+    desk.read(b"alpha", "alpha")
+    desk.later()
+    desk.save(desk.visit(None, status=VisitStatus.MISSING))
+    desk.later()
+    desk.save(desk.visit(b"beta"))
+    found, visit = understood(desk)
+    assert (found, visit.status, visit.stale) == ([], VisitStatus.FAILED, False)
 
 
 def test_a_snapshot_without_evidence_is_not_read_again(desk):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import resource
 import signal
 import sqlite3
 import time
@@ -184,6 +185,28 @@ class TestStopped:
         desk.run("proposals", "accept", str(question["id"]))
         assert cell not in desk.questions()
         assert process.poll() is None
+
+
+def test_a_full_disk_ends_the_run_with_what_is_whole_and_the_next_one_goes_on(few, started):
+    """A limit on the size of files stands for the disk: the database meets it in the midst of a transaction."""
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (450_000, 450_000))
+
+    _, err = (process := started(few, "nightly", "--json", preexec_fn=limit)).communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert "the database failed" in err
+    assert "the next `openness nightly` goes on" in err
+    assert "Traceback" not in err
+    few.run("db", "check")
+    halves = few.rows(
+        "SELECT count(*) FROM snapshots WHERE id NOT IN (SELECT snapshot_id FROM visits WHERE snapshot_id IS NOT NULL)"
+    )
+    assert halves == [(0,)]
+    done = few.run("nightly", "--json")
+    assert "going on with the nightly run 1" in done.err
+    assert (done.json["run"], done.json["projects"]) == (1, 2)
+    few.run("db", "check")
 
 
 def test_a_lock_left_behind_by_a_process_that_is_gone_holds_nobody(small):

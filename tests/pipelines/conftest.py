@@ -56,7 +56,7 @@ CASES = Path(__file__).resolve().parent.parent / "cases"
 NIGHT = datetime(2024, 5, 1, 3, 0, tzinfo=UTC)
 
 FACTS = ("name", "org", "llmbase", "rlbase", "seeds", "linked", "lineage")
-CASE_KEYS = frozenset({*FACTS, "evidence", "readings", "misreading", "rating", "findings"})
+CASE_KEYS = frozenset({*FACTS, "evidence", "readings", "misreading", "rating", "because", "findings"})
 
 NUMBERS = frozenset({"count", "size", "words", "items", "versions", "score"})
 TRUTHS = frozenset({"template", "code", "own", "bibtex", "yanked", "enabled", "script"})
@@ -64,7 +64,7 @@ FROM_FIELDS = ("hub.", "licence.tag", "package.", "paper.entry", "paper.review",
 
 USUAL: dict[str, dict[str, Any]] = {
     "tree.files": {"count": 1, "size": 0},
-    "section": {"words": 0, "items": 0, "template": False, "code": False},
+    "section": {"words": 0, "items": 0, "template": False, "code": False, "instructs": False},
     "link": {"text": "", "topic": "", "own": False, "bibtex": False},
     "statement": {"about": None},
     "hub.weights": {"count": 2, "formats": ["safetensors"], "form": "full"},
@@ -89,6 +89,7 @@ class Case:
     evidence: EvidenceSet
     rating: Rating | None
     findings: dict[str, Outcome]
+    because: str | None = None
     misreadings: tuple[str, ...] = ()
     statuses: frozenset[VisitStatus] = field(default_factory=frozenset)
 
@@ -153,6 +154,7 @@ def _case(dimension: str, name: str, defaults: dict[str, Any], entry: dict[str, 
         evidence=EvidenceSet(project=project, evidence=evidence, readings=readings),
         rating=None if entry["rating"] == "null" else Rating(entry["rating"]),
         findings={check: Outcome(value) for check, value in (entry.get("findings") or {}).items()},
+        because=entry.get("because"),
         misreadings=(told,) if isinstance(told, str) else tuple(told),
         statuses=frozenset(reading.status for reading in readings),
     )

@@ -224,6 +224,50 @@ def test_models_of_others_have_no_lineage_here(cards) -> None:
     assert base_artifacts(whole, cards(a="thicket/bramble-7b")) == ()
 
 
+HUB = "https://huggingface.co"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"Sorrel is a fine-tuned version of [Bramble]({HUB}/thicket/bramble-7b) on our own notes.",
+        f"It is based on [thicket/bramble-7b]({HUB}/thicket/bramble-7b).",
+        f"Its weights were initialised from {HUB}/thicket/bramble-7b and trained further.",
+        f"- **Finetuned from model:** [Bramble]({HUB}/thicket/bramble-7b)",
+        f"本模型基于 [Bramble]({HUB}/thicket/bramble-7b) 微调。",
+        f"A quantized version of the [Bramble]({HUB}/thicket/bramble-7b) weights.",
+    ],
+)
+def test_a_sentence_of_the_card_names_the_base(extracted, sentence: str) -> None:
+    evidence = extracted("hf_model", "card", f"# Sorrel\n\n{sentence}\n", identifier="meadowlab/a")
+    assert [str(artifact.ref) for artifact in base_artifacts(tuned("a"), evidence)] == [BASE]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"It does better than [Bramble]({HUB}/thicket/bramble-7b).",
+        f"Like [Bramble]({HUB}/thicket/bramble-7b), it is fine-tuned on notes.",
+        f"It was trained on answers of [Bramble]({HUB}/thicket/bramble-7b).",
+        f"See also [Bramble]({HUB}/thicket/bramble-7b), from which [weevils]({HUB}/weevil/x-7b) are fine-tuned.",
+        f"It is fine-tuned on the dataset [Bramble]({HUB}/datasets/thicket/bramble-7b).",
+        f"Fine-tuned with more care than [Bramble]({HUB}/thicket/bramble-7b).",
+    ],
+)
+def test_a_model_that_a_card_only_speaks_of_is_no_base(extracted, sentence: str) -> None:
+    evidence = extracted("hf_model", "card", f"# Sorrel\n\n{sentence}\n", identifier="meadowlab/a")
+    assert base_artifacts(tuned("a"), evidence) == ()
+
+
+def test_the_field_decides_where_a_card_has_both(extracted, cards) -> None:
+    card = f"# Sorrel\n\nIt is based on [Hedge]({HUB}/warren/hedge-7b).\n"
+    evidence = [
+        *extracted("hf_model", "card", card, identifier="meadowlab/a"),
+        *cards(a="thicket/bramble-7b"),
+    ]
+    assert [str(artifact.ref) for artifact in base_artifacts(tuned("a"), evidence)] == [BASE]
+
+
 HOSTILE = (
     "../../etc/passwd", "a/b/c", "a//b", "..", "a/..", "thicket/bramble?x=1", "thicket/bramble#x", "a/b\n", "a b/c", "", " ",
     "https://weevil.example/thicket/bramble", "file:///etc/passwd", "thicket/bramble.git", "x" * 300 + "/y", "a/--b", "\u202ea/b", "a\x00/b", "%2e%2e/x", "@a/b",

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.agreement import agreement_of, distance, kappa_of, no_counts, position
-from pipelines.evaluate import Proposed, evaluate, format_table, proposed_of
+from pipelines.evaluate import Proposed, evaluate, proposed_of
+from pipelines.evaluation_table import format_table
 from pipelines.exports.rows import RatingRow
 from pipelines.model import Proposal, Rating
 
@@ -110,7 +111,9 @@ def test_calibration_counts_the_rated_cells_by_confidence() -> None:
     assert bins[(0.9, 1.0)]["n"] == 4
     assert bins[(0.9, 1.0)]["accuracy"] == 0.75
     assert bins[(0.9, 1.0)]["mean_confidence"] == 0.9375
-    assert bins[(0.3, 0.4)] == {"confidence": [0.3, 0.4], "n": 1, "accuracy": 0.0, "mean_confidence": 0.3}
+    assert bins[(0.3, 0.4)] == {
+        "confidence": [0.3, 0.4], "n": 1, "accuracy": 0.0, "mean_confidence": 0.3, "interval": [0.0, 0.0],
+    }  # fmt: skip
 
 
 def test_calibration_error_is_the_mean_gap() -> None:
@@ -129,7 +132,7 @@ def test_a_confidence_falls_in_the_bin_that_it_names(confidence: float) -> None:
 
 def test_high_confidence_is_a_share_of_all_cells() -> None:
     high = evaluate(PROPOSED, PUBLISHED, threshold=0.9).as_json()["high_confidence"]
-    assert high == {"threshold": 0.9, "coverage": 0.4, "accuracy": 0.75}
+    assert high == {"threshold": 0.9, "coverage": 0.4, "accuracy": 0.75, "interval": [0.5, 1.0]}
 
 
 def test_the_baseline_names_the_most_frequent_class() -> None:
@@ -170,7 +173,9 @@ def test_nothing_proposed_is_all_missed() -> None:
     assert (found.overall.coverage, found.overall.accuracy, found.overall.within_one) == (0.0, 0.0, 0.0)
     assert found.overall.kappa_weighted is None
     assert found.as_json()["calibration"] == []
-    assert found.as_json()["high_confidence"] == {"threshold": 0.8, "coverage": 0.0, "accuracy": None}
+    assert found.as_json()["high_confidence"] == {
+        "threshold": 0.8, "coverage": 0.0, "accuracy": None, "interval": None,
+    }  # fmt: skip
     assert "kappa, weighted   -" in format_table(found)
 
 
@@ -213,7 +218,7 @@ def test_the_promised_keys_are_there() -> None:
         assert {"n", "accuracy", "kappa_weighted", "confusion"} <= set(entry)
     for entry in document["calibration"]:
         assert {"confidence", "n", "accuracy"} <= set(entry)
-    assert set(document["high_confidence"]) == {"threshold", "coverage", "accuracy"}
+    assert {"threshold", "coverage", "accuracy"} <= set(document["high_confidence"])
 
 
 def test_the_table_shows_what_a_person_asks_for() -> None:
@@ -221,7 +226,8 @@ def test_the_table_shows_what_a_person_asks_for() -> None:
     assert text.startswith("10 published ratings of 4 projects\n")
     assert "accuracy          0.400   95%: " in text
     assert "  a api: open proposed with 0.90, closed published\n" in text
-    assert "confidence 0.8 or more: 0.500 of the cells, 0.600 of them right\n" in text
+    assert "confidence 0.8 or more: 0.500 of the cells, 0.600 of them right (" in text
+    assert "  api           closed → open 1, open → partial 1\n" in text
     assert text.endswith("nothing proposed of: d\n")
     assert all(line == line.rstrip() for line in text.splitlines())
 
@@ -360,3 +366,19 @@ def test_kappa_does_not_change_with_the_scale(counts: list[int]) -> None:
     once, thrice = agreement_of(counts), agreement_of([count * 3 for count in counts])
     assert once.kappa == pytest.approx(thrice.kappa)
     assert once.kappa_weighted == pytest.approx(thrice.kappa_weighted)
+
+
+def test_what_is_furthest_off_is_shown_with_its_reasons() -> None:
+    cells = published_of([("a", "license", CLOSED)])
+    said = Proposed(rating=OPEN, confidence=0.9, rationale="All is open.", quotes=("card: MIT",))
+    found = evaluate({("a", "license"): said}, cells)
+    assert "      All is open.\n      card: MIT\n" in format_table(found)
+    (worst,) = found.as_json()["worst"]
+    assert (worst["rationale"], worst["quotes"]) == ("All is open.", ["card: MIT"])
+
+
+def test_a_dimension_has_an_interval_of_its_own() -> None:
+    found = evaluate(PROPOSED, PUBLISHED).as_json()["per_dimension"]
+    low, high = found["license"]["accuracy_interval"]
+    assert 0.0 <= low <= found["license"]["accuracy"] <= high <= 1.0
+    assert low < high

@@ -47,7 +47,7 @@ IDS = {
 }
 TYPES: dict[str, type] = {
     **dict.fromkeys(("count", "size", "words", "items", "versions"), int),
-    **dict.fromkeys(("template", "code", "own", "bibtex", "yanked", "enabled", "script"), bool),
+    **dict.fromkeys(("template", "code", "instructs", "own", "bibtex", "yanked", "enabled", "script"), bool),
     **dict.fromkeys(("paths", "formats", "ids", "list", "authors"), list),
     "score": float,
 }

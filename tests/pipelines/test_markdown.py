@@ -298,6 +298,8 @@ HOSTILE = {
     "tags of spaces": ("<a " + " " * 2900) * 100,
     "letters that grow": "İ" * 100_000 + "<a href='x'>y</a>",
     "null": "\0" * 50_000,
+    "dots": "." * 480_000,
+    "dots and spaces": ("." * 400 + " " * 400) * 600,
 }
 
 

@@ -225,3 +225,17 @@ def test_a_hostile_document_takes_no_longer_than_an_ordinary_one(extracted, piec
             kind, part, text, identifier="https://sorrel.example/" if kind == "web" else "meadowlab/sorrel"
         )
     assert time.process_time() - begun < 4
+
+
+def test_a_doi_in_an_entry_to_cite_is_a_link_that_can_be_visited(extracted) -> None:
+    text = "# Sorrel\n\n## Citation\n\n```bibtex\n@article{s, doi = {10.1234/Sorrel.5}, url = {https://arxiv.org/abs/2401.00001}}\n```\n"
+    links = [item for item in extracted("github", "file:README.md", text) if item.kind == "link"]
+    found = {(item.value["kind"], item.value["id"]) for item in links}
+    assert ("web", "https://doi.org/10.1234/sorrel.5") in found
+    assert all(item.value["bibtex"] for item in links if item.value["kind"] == "web")
+
+
+def test_a_doi_that_is_linked_already_is_one_link(extracted) -> None:
+    text = "# Sorrel\n\n[paper](https://doi.org/10.1234/sorrel.5) doi:10.1234/SORREL.5 10.48550/arXiv.2401.00001\n"
+    links = [item for item in extracted("github", "file:README.md", text) if item.value.get("kind") == "web"]
+    assert [item.value["id"] for item in links] == ["https://doi.org/10.1234/sorrel.5"]

@@ -83,6 +83,7 @@ def test_the_rule_says_what_the_case_asks(case) -> None:
     outcomes = {finding.check: finding.outcome for finding in verdict.findings}
     told = f"row: {verdict.row.because if verdict.row else None}; {outcomes}"
     assert rating_of(verdict) == case.rating, told
+    assert (verdict.row.because if verdict.row else None) == case.because, told
     assert {check: outcomes.get(check) for check in case.findings} == case.findings
 
 

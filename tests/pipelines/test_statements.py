@@ -98,7 +98,18 @@ SAYS: dict[str, tuple[str, ...]] = {
         "Images are at ghcr.io/meadowlab/sorrel.",
         "There is an official Docker image.",
     ),
+    "unreleased_library": (
+        "Sorrel needs the development version (4.2.dev) of `gardentools`.",
+        "Use the nightly branch of gardentools.",
+        "pip install -U git+https://git.example/gardentools",
+    ),
     "open_claim": ("Sorrel is fully open source.", "It is open-sourced.", "完全开源。"),
+    "commercial_claim": (
+        "Sorrel is free for research and commercial use.",
+        "It is commercially usable.",
+        "Commercial use is allowed.",
+        "可以免费商用。",
+    ),
     "reproduce": ("To reproduce our results, run this.", "The training recipe is below.", "复现步骤"),
 }  # fmt: skip
 
@@ -142,7 +153,9 @@ SAYS_NOT: dict[str, tuple[str, ...]] = {
     "demo_offer": ("Demographic data.", "A democracy.", "We chatted online."),
     "non_commercial": ("Commercial use is allowed.", "For research.", "The commerce of plants."),
     "container_image": ("docker build .", "docker run sorrel", "An image of a plant.", "https://docker.example/x"),
+    "unreleased_library": ("The development of gardens.", "pip install gardentools", "A version of dev tools."),
     "open_claim": ("An open door.", "Open the source file.", "opens sources"),
+    "commercial_claim": ("Commercial use is prohibited.", "A commercial product.", "For non-commercial use only."),
     "reproduce": ("Product of the year.", "A train script of a film.", "Retrainings."),
 }  # fmt: skip
 
