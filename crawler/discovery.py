@@ -109,11 +109,13 @@ def discover(
             found.has_more.append(listing.maker)
         found.skipped += listing.skipped
     models = [model for listing in listings for model in listing.models]
-    with write_scope(context.engine) as session:
+    with session_scope(context.engine) as session:
         known = load_candidates(session)
-        waiting = [item.candidate.ref for item in known if item.status is CandidateStatus.OPEN]
-        decided = [item.candidate.ref for item in known if item.status is not CandidateStatus.OPEN]
-        discovery = propose_candidates(models, load_all_projects(session), decided=decided, waiting=waiting)
+        projects = load_all_projects(session)
+    waiting = [item.candidate.ref for item in known if item.status is CandidateStatus.OPEN]
+    decided = [item.candidate.ref for item in known if item.status is not CandidateStatus.OPEN]
+    discovery = propose_candidates(models, projects, decided=decided, waiting=waiting)
+    with write_scope(context.engine) as session:
         new = set(save_candidates(session, discovery.candidates, run_id, context.clock()))
         save_pages(session, (page for listing in listings for page in listing.pages), context.clock())
         found.new = [item for item in load_candidates(session) if item.id in new]

@@ -67,6 +67,7 @@ class Extraction:
         self._wake = wake
         self._processes = usual_processes() if processes is None else processes
         self._worth = worth
+        self._soon: deque[_Task] = deque()
         self._waiting: deque[_Task] = deque()
         self._bytes = 0
         self._under_way: dict[Future[Extracted], _Task] = {}
@@ -84,20 +85,20 @@ class Extraction:
     @property
     def is_busy(self) -> bool:
         """Is there anything that was added and not collected?"""
-        return bool(self._waiting or self._under_way)
+        return bool(self._soon or self._waiting or self._under_way)
 
     @property
     def wants_to_read(self) -> bool:
         """Would `collect` read something here, in this thread?"""
-        return len(self._waiting) > (BACKLOG if self._uses_processes else 0)
+        return len(self._soon) + len(self._waiting) > (BACKLOG if self._uses_processes else 0)
 
     @property
     def _uses_processes(self) -> bool:
         return self._pool is not None or (self._processes > 0 and self._bytes >= self._worth)
 
-    def add(self, stored: StoredSnapshot) -> None:
-        """Let a snapshot be read."""
-        self._waiting.append(_Task(stored=stored))
+    def add(self, stored: StoredSnapshot, *, soon: bool = False) -> None:
+        """Let a snapshot be read; before the others if it is wanted soon."""
+        (self._soon if soon else self._waiting).append(_Task(stored=stored))
         self._bytes += stored.size
 
     def collect(self, seconds: float) -> list[Extracted]:
@@ -120,12 +121,12 @@ class Extraction:
             wait(self._under_way, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def _next(self) -> _Task:
-        task = self._waiting.popleft()
+        task = (self._soon or self._waiting).popleft()
         self._bytes -= task.stored.size
         return task
 
     def _hand_out(self) -> None:
-        while self._waiting and len(self._under_way) < AHEAD * self._processes:
+        while (self._soon or self._waiting) and len(self._under_way) < AHEAD * self._processes:
             task = self._next()
             if not self._under_way:
                 self._heard = time.monotonic()
@@ -179,7 +180,7 @@ class Extraction:
         return given_up
 
     def _put_back(self, task: _Task) -> None:
-        self._waiting.appendleft(task)
+        self._soon.appendleft(task)
         self._bytes += task.stored.size
 
     def _kill(self) -> None:

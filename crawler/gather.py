@@ -279,7 +279,9 @@ class Gathering:
             if stored.id not in self._owner:
                 self._owner[stored.id] = stored
                 self._reading.setdefault(stored.ref, set()).add(stored.id)
-                self._extraction.add(stored)
+                # What can lead on is read first: then there is something to be asked for meanwhile.
+                leads_on = any(stored.ref in self._under[slug].own for slug in self._open.get(stored.ref, ()))
+                self._extraction.add(stored, soon=leads_on)
         for ref in refs:
             if ref not in self._reading:
                 self._close(ref)

@@ -69,8 +69,8 @@ class Gathered:
 
     `artifacts` counts what was visited, by kind. `unread` holds the first parts of each status that
     were not read, `visits` counts all of them. `problems` are documents that an extractor could not
-    make sense of. `plan` is what the night may spend, None where nothing was planned. `left_over`
-    are artifacts that were found too late to be visited: their turn comes the next night.
+    make sense of. `usage` is what the sources have spent, with the `earlier` usage of a run that was
+    cut off. `plan` is what the night may spend, None where nothing was planned.
     """
 
     visits: Counter[tuple[str, VisitStatus]] = field(default_factory=Counter)

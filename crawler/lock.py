@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
@@ -125,6 +125,7 @@ def _postgresql_lock(url: URL) -> Iterator[None]:
         stack.callback(engine.dispose)
         try:
             connection = stack.enter_context(engine.connect())
+            _keep_alive(connection)
             query = text("SELECT pg_try_advisory_lock(:key)")
             taken = connection.execute(query, {"key": RUN_LOCK}).scalar_one()
             holder = None if taken else connection.execute(text(_HOLDER), _halves()).scalar()
@@ -133,6 +134,21 @@ def _postgresql_lock(url: URL) -> Iterator[None]:
         if not taken:
             raise _held(_postgresql_holder(holder))
         yield
+
+
+_LIFE_SIGNS = (
+    # The server notices within two minutes that the holder's machine is gone, not within hours.
+    *("tcp_keepalives_idle = 60", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 6"),
+    # A connection that only holds a lock is idle all night.
+    "idle_session_timeout = 0",
+)
+
+
+def _keep_alive(connection: Connection) -> None:
+    for setting in _LIFE_SIGNS:
+        # Not every server knows every one of them; the lock holds without.
+        with contextlib.suppress(DatabaseError):
+            connection.execute(text(f"SET {setting}"))
 
 
 _HOLDER = """

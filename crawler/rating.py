@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from crawler.context import Context
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 
 PORTION = 100
 """Projects of which the documents are read together."""
+
+GARBAGE = 50_000
+"""Objects made between two looks for garbage. A third of the time of rating went into looking, in vain."""
 
 READING_SECONDS = 1.0
 WAITING_SECONDS = 0.05
@@ -93,6 +98,31 @@ def rate(
     its proposals would be those that stand. Somebody who looks meanwhile sees all new proposals of a
     project or none.
     """
+    with _collecting_seldom():
+        _rate_all(context, slugs, run_id, result, progress, full=full)
+    return load_rated(context, run_id)
+
+
+@contextmanager
+def _collecting_seldom() -> Iterator[None]:
+    """Let Python look for garbage less often: evidence is much, of one shape, and without cycles."""
+    before = gc.get_threshold()
+    gc.set_threshold(GARBAGE)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def _rate_all(
+    context: Context,
+    slugs: Sequence[str] | None,
+    run_id: int,
+    result: Gathered | None,
+    progress: Callable[[int, int], None],
+    *,
+    full: bool,
+) -> None:
     with session_scope(context.engine) as session:
         wanted = load_slugs(session, slugs)
     done = 0
@@ -110,7 +140,6 @@ def rate(
             _rate(context, few, inputs, run_id)
             done += len(few)
             progress(done, len(wanted))
-    return load_rated(context, run_id)
 
 
 def _save_unchanged(

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.evidence_values import evidence_values
 from db.keys import chunks, part_key, project_ids
 from db.models import (
+    Base,
     EvidenceRow,
     FindingEvidenceRow,
     FindingRow,
@@ -24,9 +25,9 @@ from db.models import (
 )
 from db.pins import load_resting_on_pruned
 from pipelines.errors import StorageError
-from pipelines.model import Evidence, JsonValue, Proposal, Quote, canonical_json
+from pipelines.model import ArtifactRef, Evidence, JsonValue, Proposal, Quote, canonical_json
 
-_AT_ONCE = 50
+_AT_ONCE = 200
 """New proposals inserted together."""
 
 _ONLY_NAMED = -1
@@ -192,10 +193,15 @@ def _add(
         }
         for identity, proposal in proposals.items()
     ]
-    insertion = insert(ProposalRow).returning(ProposalRow.id, sort_by_parameter_order=True)
-    ids = session.scalars(insertion, values).all()
-    _add_grounds(session, list(zip(ids, proposals.values(), strict=True)))
-    return dict(zip(proposals, ids, strict=True))
+    session.execute(insert(_table(ProposalRow)), values)
+    # Asked for afterwards: an insertion that gives ids back in order is made row by row on SQLite.
+    query = select(ProposalRow.identity, ProposalRow.id)
+    ids: dict[str, int] = {}
+    for identities in chunks(proposals):
+        rows = session.execute(query.where(ProposalRow.identity.in_(identities)))
+        ids.update((identity, proposal_id) for identity, proposal_id in rows)
+    _add_grounds(session, [(ids[identity], proposal) for identity, proposal in proposals.items()])
+    return ids
 
 
 def _add_grounds(session: Session, proposals: Sequence[tuple[int, Proposal]]) -> None:
@@ -208,7 +214,7 @@ def _add_grounds(session: Session, proposals: Sequence[tuple[int, Proposal]]) ->
         for ordinal, item in enumerate(proposal.evidence)
     ]
     if links:
-        session.execute(insert(ProposalEvidenceRow), links)
+        session.execute(insert(_table(ProposalEvidenceRow)), links)
 
 
 def _add_findings(
@@ -232,15 +238,26 @@ def _add_findings(
         }
         for proposal_id, ordinal, finding in found
     ]
-    insertion = insert(FindingRow).returning(FindingRow.id, sort_by_parameter_order=True)
-    ids = session.scalars(insertion, values).all()
+    session.execute(insert(_table(FindingRow)), values)
+    ids: dict[tuple[int, int], int] = {}
+    query = select(FindingRow.proposal_id, FindingRow.ordinal, FindingRow.id)
+    for some in chunks(proposal_id for proposal_id, _ in proposals):
+        rows = session.execute(query.where(FindingRow.proposal_id.in_(some)))
+        ids.update(((proposal_id, ordinal), finding_id) for proposal_id, ordinal, finding_id in rows)
     links = [
-        {"finding_id": finding_id, "ordinal": ordinal, "evidence_id": evidence_ids[item]}
-        for finding_id, (_, _, finding) in zip(ids, found, strict=True)
+        {"finding_id": ids[proposal_id, place], "ordinal": ordinal, "evidence_id": evidence_ids[item]}
+        for proposal_id, place, finding in found
         for ordinal, item in enumerate(finding.evidence)
     ]
     if links:
-        session.execute(insert(FindingEvidenceRow), links)
+        session.execute(insert(_table(FindingEvidenceRow)), links)
+
+
+def _table(row: type[Base]) -> Table:
+    """The table itself: inserting rows of a mapped class costs twice as much."""
+    table = row.__table__
+    assert isinstance(table, Table)
+    return table
 
 
 def _locus(evidence: Evidence) -> tuple[str, str, bytes]:
@@ -262,11 +279,14 @@ class _EvidenceIds:
 
     def __init__(self, session: Session, proposals: Iterable[Proposal]) -> None:
         self._session = session
+        self._keys: dict[tuple[ArtifactRef, str], str] = {}
+        self._ids: dict[int, int] = {}
         items = {id(item): item for proposal in proposals for item in _evidence_of(proposal)}.values()
         self._snapshots = self._load_snapshots(items)
-        for proposal in proposals:
+        unknown = {id(item) for item in items if self._key(item) not in self._snapshots}
+        for proposal in proposals if unknown else ():
             for item in _evidence_of(proposal):
-                if self._key(item) not in self._snapshots:
+                if id(item) in unknown:
                     raise StorageError(
                         f"{proposal.slug} {proposal.dimension}: the proposal rests on {item.ref} {item.part}"
                         f" with sha256 {item.sha256[:12]}, of which no snapshot is stored"
@@ -274,6 +294,13 @@ class _EvidenceIds:
         self._rows = self._load_rows(items)
 
     def __getitem__(self, evidence: Evidence) -> int:
+        # By the object: a rule shows one piece in several findings, and all of them are alive.
+        found = self._ids.get(id(evidence))
+        if found is None:
+            found = self._ids[id(evidence)] = self._find(evidence)
+        return found
+
+    def _find(self, evidence: Evidence) -> int:
         snapshot_id = self._snapshots[self._key(evidence)]
         place = (snapshot_id, _locus(evidence))
         if place not in self._rows:
@@ -286,7 +313,10 @@ class _EvidenceIds:
         return self._rows[place]
 
     def _key(self, evidence: Evidence) -> tuple[str, str]:
-        return part_key(evidence.ref, evidence.part), evidence.sha256
+        place = (evidence.ref, evidence.part)
+        if place not in self._keys:
+            self._keys[place] = part_key(*place)
+        return self._keys[place], evidence.sha256
 
     def _load_snapshots(self, items: Iterable[Evidence]) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -320,9 +350,12 @@ class _EvidenceIds:
                 .order_by(EvidenceRow.id)
             )
             for row in rows:
-                quote = (row.key, f"{row.quote_start}-{row.quote_end}", b"")
-                field = (row.key, row.field_path, canonical_json(row.field_value))
-                place = (row.snapshot_id, quote if row.field_path is None else field)
+                locus = (
+                    (row.key, f"{row.quote_start}-{row.quote_end}", b"")
+                    if row.field_path is None
+                    else (row.key, row.field_path, canonical_json(row.field_value))
+                )
+                place = (row.snapshot_id, locus)
                 if place in places:
                     found[place] = row.id
         return found

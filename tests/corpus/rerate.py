@@ -169,6 +169,8 @@ def measure(context: Context, projects: int, options: argparse.Namespace) -> dic
         import cProfile
 
         profile = cProfile.Profile()
+        for rule in all_rules().values() if options.profile.stem.endswith("-new") else ():
+            object.__setattr__(rule, "version", rule.version + 1000)
         profile.runcall(rate, True)
         profile.dump_stats(options.profile)
         say(f"profile in {options.profile}: python -m pstats {options.profile}")

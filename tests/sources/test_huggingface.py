@@ -64,6 +64,14 @@ def test_a_text_that_left_is_missing(case: Any, tools: Any) -> None:
     assert tools.statuses(case.visit(known))["file:LICENSE.txt"] is MISSING
 
 
+def test_a_card_of_random_bytes_failed_and_is_asked_for_again(case: Any, tools: Any) -> None:
+    case.service.fault("README", status=200, body=bytes(range(256)) * 8)
+    visits = case.visit()
+    assert tools.statuses(visits)["card"] is FAILED
+    case.service.faults.clear()
+    assert tools.statuses(case.visit(tools.remember(visits)))["card"] is OK
+
+
 def test_a_gated_text_is_denied_and_the_rest_is_read(case: Any, tools: Any) -> None:
     case.service.say(INFO, info(case, gated="manual"))
     case.service.fault(
