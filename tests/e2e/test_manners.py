@@ -162,7 +162,7 @@ class TestStreams:
         def fail(*arguments, **options):
             raise RuntimeError("a defect")
 
-        monkeypatch.setattr("crawler.rating.propose", fail)
+        monkeypatch.setattr("crawler.rating.load_inputs", fail)
         done = small.run("rate", code=1)
         assert "internal error, please report: RuntimeError: a defect" in done.err
         assert "Traceback" not in done.err
