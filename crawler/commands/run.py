@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from crawler.terminal import json_text, line
+from crawler.terminal import json_text
 
 if TYPE_CHECKING:
     from crawler.context import Context
@@ -146,59 +146,37 @@ def crawl_command(
 @click.command("rate")
 @click.argument("slugs", nargs=-1, metavar="[SLUG]...")
 @click.option("--json", "as_json", is_flag=True, help="The run report as JSON on stdout.")
+@click.option(
+    "--full", is_flag=True, help="Rate every project, also where nothing is new since the last time."
+)
 @click.option("--diff", is_flag=True, help="Only show what would change; store no proposal.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RATINGS",
+    help="With --diff: the ratings file that tells better from worse; else the confirmed ratings do.",
+)
 @click.pass_context
-def rate_command(ctx: click.Context, slugs: tuple[str, ...], as_json: bool, diff: bool) -> None:
+def rate_command(
+    ctx: click.Context, slugs: tuple[str, ...], as_json: bool, full: bool, diff: bool, against: Path | None
+) -> None:
     """Propose ratings from the stored evidence, without touching the network.
+
+    A project of which nothing is new since it was last rated, neither evidence nor rules, is passed
+    over: its proposals would be the same. With --diff each cell that would change is marked + (better),
+    - (worse) or not at all, by published ratings.
 
     Example: openness rate dolly --diff
     """
+    if against is not None and not diff:
+        raise click.UsageError("--against belongs to --diff")
     if diff:
+        from crawler.commands.diff import show_diff
         from crawler.context import open_context
         from crawler.nightly import require_projects
 
         with open_context(settings_of(ctx)) as context:
             require_projects(context)
-            _show_diff(context, slugs, as_json)
+            show_diff(context, slugs, as_json, against)
         return
-    _run(ctx, "rate", slugs, as_json)
-
-
-def _show_diff(context: Context, slugs: tuple[str, ...], as_json: bool) -> None:
-    from crawler.rating import extract_new, propose_stored
-    from db.load import load_projects
-    from db.proposals import load_proposals
-    from db.session import session_scope
-
-    with session_scope(context.engine) as session:
-        projects = load_projects(session, list(slugs) or None)
-    # Extractors may have changed as well as rules; what they find is stored, as ever.
-    extract_new(context, list({artifact.ref for project in projects for artifact in project.artifacts}))
-    now = propose_stored(context, list(slugs) or None)
-    with session_scope(context.engine) as session:
-        before = {(s.proposal.slug, s.proposal.dimension): s.proposal for s in load_proposals(session)}
-    changes = []
-    for slug, proposals in now.items():
-        for proposal in proposals:
-            stored = before.get((slug, proposal.dimension))
-            was = stored.rating.value if stored and stored.rating else "cannot_tell" if stored else "none"
-            becomes = proposal.rating.value if proposal.rating else "cannot_tell"
-            if was != becomes:
-                changes.append(
-                    {
-                        "slug": slug,
-                        "dimension": proposal.dimension,
-                        "from": was,
-                        "to": becomes,
-                        "why": proposal.rationale,
-                    }
-                )
-    if as_json:
-        click.echo(json_text(changes))
-        return
-    for change in changes:
-        click.echo(
-            f"{change['slug']:<32} {change['dimension']:<12} {change['from']:>11} → {change['to']:<11} "
-            f"{line(change['why'], 160)}"
-        )
-    click.echo(f"{len(changes)} cells would change.")
+    _run(ctx, "rate", slugs, as_json, full=full)

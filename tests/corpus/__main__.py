@@ -11,6 +11,8 @@ BENCHMARKS = {
     "faults": "nights with broken services",
     "kills": "nights that are killed",
     "scale": "nights with thousands of projects",
+    "rerate": "how many projects a second are rated again from what is stored",
+    "demo": "what the rules find in the sandbox, against what a careful reader finds",
 }
 
 

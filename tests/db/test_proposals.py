@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import event, func, select
 
+from db.decide import accept, reject
 from db.load import load_proposals
 from db.models import EvidenceRow, FindingRow, ProposalRow
+from db.queue import load_queue
 from db.save import save_extraction, save_projects, save_proposal, save_proposals, save_visit
 from db.session import session_scope
 from pipelines.errors import StorageError, UsageError
-from pipelines.model import ArtifactKind, ArtifactRef, Rating, VisitStatus
+from pipelines.model import ArtifactKind, ArtifactRef, DecisionKind, Rating, VisitStatus
 
 CARD = b"# Brindle\n\nWeights under the Fernlicht terms. Data on request.\n"
 
@@ -142,3 +145,57 @@ def test_thirty_projects_load_in_a_fixed_number_of_queries_and_well_under_a_seco
         took = time.process_time() - started
     assert len([item for item in statements if item.startswith("SELECT")]) < 12
     assert took < 1
+
+
+def test_the_current_proposal_tells_the_confidence_reason_and_link_of_today(desk):
+    quotes = desk.read(CARD, "Fernlicht terms")
+    first = desk.proposal(Rating.PARTIAL, *quotes, confidence=0.8)
+    save(desk, first)
+    [before] = load(desk)
+    findings = count(desk, FindingRow)
+    desk.later()
+    again = replace(
+        first, confidence=0.55, rationale="the card, read earlier", link="https://models.example/x"
+    )
+    assert save(desk, again) == 0
+    [stored] = load(desk)
+    assert stored.proposal == again
+    assert (stored.id, stored.created_at, stored.current_since) == (
+        before.id,
+        before.created_at,
+        before.current_since,
+    )
+    assert count(desk, FindingRow) == findings
+
+
+def test_a_proposal_that_becomes_current_again_tells_the_confidence_of_today(desk):
+    first = desk.proposal(Rating.PARTIAL, digest="one", confidence=0.8)
+    save(desk, first)
+    save(desk, desk.proposal(Rating.OPEN, digest="two"))
+    save(desk, replace(first, confidence=0.6))
+    [stored] = load(desk)
+    assert stored.proposal.confidence == 0.6
+
+
+def test_an_earlier_proposal_keeps_the_confidence_that_it_had(desk):
+    first = desk.proposal(Rating.PARTIAL, digest="one", confidence=0.8)
+    first_id = desk.propose(Rating.PARTIAL, digest="one", confidence=0.8)
+    save(desk, desk.proposal(Rating.OPEN, digest="two", confidence=0.5))
+    assert [item.proposal for item in load(desk, ids=[first_id])] == [first]
+
+
+@pytest.mark.parametrize("kind", [DecisionKind.CONFIRM, DecisionKind.REJECT])
+def test_another_confidence_brings_no_answered_question_back(desk, kind):
+    made = desk.proposal(Rating.PARTIAL, digest="one", confidence=0.8)
+    save(desk, made)
+    with session_scope(desk.engine, write=True) as session:
+        [question] = load_queue(session, desk.now)
+        if kind is DecisionKind.CONFIRM:
+            accept(session, question.proposal_id, curator="Wren", now=desk.now)
+        else:
+            reject(session, question.proposal_id, curator="Wren", reason="not so", now=desk.now)
+    desk.later()
+    save(desk, replace(made, confidence=0.3, rationale="told otherwise"))
+    with session_scope(desk.engine) as session:
+        assert load_queue(session, desk.now) == []
+    assert [item.proposal.confidence for item in load(desk)] == [0.3]

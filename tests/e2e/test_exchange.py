@@ -208,7 +208,7 @@ class TestRatingAnew:
 
     def test_nothing_would_change_where_nothing_has_changed(self, small, sandbox):
         proposals = small.count("proposals")
-        assert small.run("rate", "--diff", "--json").json == []
+        assert small.run("rate", "--diff", "--json").json["changes"] == []
         assert "0 cells would change" in small.run("rate", "--diff").out
         assert small.count("proposals") == proposals
         assert sandbox.requests == []
@@ -217,9 +217,22 @@ class TestRatingAnew:
         few.run("crawl")
         proposals = few.count("proposals")
         assert proposals == 0
-        changes = few.run("rate", "--diff", "--json").json
+        changes = few.run("rate", "--diff", "--json").json["changes"]
         assert {change["from"] for change in changes} == {"none"}
+        assert {(change["published"], change["worth"]) for change in changes} == {(None, "neither")}
         assert len(changes) == 2 * len(DIMENSIONS)
+        right = next(change for change in changes if change["to"] == "open")
+        ratings = few.folder / "published.csv"
+        ratings.write_text(
+            f"slug,dimension,class,link\n{right['slug']},{right['dimension']},open,\n", "utf-8"
+        )
+        told = few.run("rate", "--diff", "--against", str(ratings), "--json").json
+        assert (told["cells"], told["better"], told["worse"]) == (1, 1, 0)
+        assert (told["before"]["accuracy"], told["after"]["accuracy"]) == (0.0, 1.0)
+        text = few.run("rate", "--diff", "--against", str(ratings)).out
+        assert "1 better, 0 worse" in text
+        assert "accuracy 0.0 % → 100.0 %" in text
+        assert few.run("rate", "--against", str(ratings), code=2).err
         assert few.count("proposals") == proposals
         few.run("rate", "trellis")
         assert few.count("proposals") == len(DIMENSIONS)
