@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from math import isfinite
 from typing import Any
 
 import yaml
 
 from pipelines.model import JsonValue
 
-# As the Hub reads it: a line of three hyphens, the YAML, a line of three hyphens.
+# As the Hub reads it: a line of three hyphens, the YAML, a line of three hyphens. What was read stays read
+# ("+" and "?>"): "\r\n" is one line end or two, and trying both for every line doubles the time with each.
 FRONT_MATTER = re.compile(
     r"""
-    \A \ufeff? (?:[ \t]*(?:\r\n|\r|\n)){0,20}
-    ---[ \t]*(?:\r\n|\r|\n)
-    (?P<yaml> (?:(?!---[ \t]*(?:\r|\n|\Z)) [^\r\n]* (?:\r\n|\r|\n))* )
-    ---[ \t]*(?:\r\n|\r|\n|\Z)
+    \A \ufeff? (?: [ \t]*+ (?>\r\n|\r|\n) ){0,20}+
+    ---[ \t]*+ (?>\r\n|\r|\n)
+    (?P<yaml> (?: (?!---[ \t]*+(?:\r|\n|\Z)) [^\r\n]*+ (?>\r\n|\r|\n) )*+ )
+    ---[ \t]*+ (?>\r\n|\r|\n|\Z)
     """,
     re.VERBOSE,
 )
@@ -26,10 +28,36 @@ BRACKETS = re.compile(r"[\[\]{}]")
 MAX_CHARACTERS = 100_000
 MAX_VALUES = 20_000
 MAX_DEPTH = 60
+MAX_BITS = 4_096
+"""Of a number; the text of one with thousands of digits cannot be read again."""
+
+
+MERGE = "tag:yaml.org,2002:merge"
+
+
+class _TooLargeError(Exception):
+    pass
 
 
 class CardLoader(yaml.SafeLoader):
     """A safe loader that keeps dates, and words like `no` (the language), as they are written."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Take over what `<<` names; mappings that merge one another multiply, so what is taken over is counted."""
+        # Any: PyYAML's own signature.
+        named: list[Any] = []
+        for key, value in node.value:
+            if key.tag == MERGE:
+                named += value.value if isinstance(value, yaml.SequenceNode) else [value]
+        for other in named:
+            if isinstance(other, yaml.MappingNode):
+                self.flatten_mapping(other)
+                self.merged += len(other.value) + 1
+            if self.merged > MAX_VALUES:
+                raise _TooLargeError
+        super().flatten_mapping(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         """A mapping with its keys as strings; a key that is a list or mapping is an error of the document."""
@@ -47,15 +75,11 @@ _KEPT_RESOLVERS = {
     "tag:yaml.org,2002:float": re.compile(
         r"[-+]?(?:[0-9]{1,40}\.[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][-+]?[0-9]{1,3})?"
     ),
-    "tag:yaml.org,2002:merge": re.compile(r"<<"),
+    MERGE: re.compile(r"<<"),
 }
 CardLoader.yaml_implicit_resolvers = {}
 for _tag, _pattern in _KEPT_RESOLVERS.items():
     CardLoader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern.pattern})\Z"), None)
-
-
-class _TooLargeError(Exception):
-    pass
 
 
 def parse_front_matter(text: str) -> tuple[dict[str, JsonValue] | None, str | None, tuple[int, int] | None]:
@@ -66,7 +90,7 @@ def parse_front_matter(text: str) -> tuple[dict[str, JsonValue] | None, str | No
     """
     if "---" not in text[:200]:
         return None, None, None
-    match = FRONT_MATTER.match(text[: MAX_CHARACTERS + 200])
+    match = FRONT_MATTER.match(text)
     if match is None:
         return None, None, None
     span = match.span()
@@ -112,6 +136,10 @@ def _json_value(value: object, budget: list[int], depth: int) -> JsonValue:
     if isinstance(value, list | tuple | set | frozenset):
         items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
         return [_json_value(item, budget, depth + 1) for item in items]
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        raise _TooLargeError
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, bytes):

@@ -281,7 +281,9 @@ def _marked_heading(lines: Lines, block: Block, visible: str) -> _Heading:
     start += len(raw) - len(raw.lstrip(" "))
     raw = raw.strip()
     if raw.startswith("#"):
-        raw = re.sub(r"\s+#+$", "", raw.lstrip("#"))
+        raw = raw.lstrip("#")
+        unclosed = raw.rstrip("#")
+        raw = unclosed if unclosed[-1:].isspace() else raw
     else:
         raw = raw.rpartition("\n")[0] or raw.rpartition("\r")[0]
     return _Heading(start, end, block.level, plain(raw)[:MAX_TITLE])

@@ -59,7 +59,7 @@ IMAGE_MARK = re.compile(r"!\[([^\[\]]{0,500})\]\([^()\s]{0,2000}(?:\s[^()]{0,300
 LINK_MARK = re.compile(r"\[([^\[\]]{0,1000})\](?:\([^()\s]{0,2000}(?:\s[^()]{0,300})?\)|\[[^\[\]]{0,300}\])")
 HTML_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,3000}>")
 EMPHASIS = re.compile(r"(?<!\\)(\*{1,3}|~~)|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
-ANCHOR_NAME = re.compile(r"\s*\{\#[\w-]{1,100}\}\s*$", re.VERBOSE)
+ANCHOR_NAME = re.compile(r"\{\#[\w-]{1,100}\}$", re.VERBOSE)
 
 
 class RawLink(NamedTuple):
@@ -81,7 +81,7 @@ def plain(text: str) -> str:
     text = LINK_MARK.sub(r"\1", text)
     text = HTML_TAG.sub(" ", text)
     text = EMPHASIS.sub("", text.replace("`", ""))
-    text = BACKSLASHED.sub(r"\1", unescape(ANCHOR_NAME.sub("", text)))
+    text = BACKSLASHED.sub(r"\1", unescape(ANCHOR_NAME.sub("", text.rstrip())))
     return " ".join(text.split())
 
 

@@ -9,7 +9,9 @@ from itertools import islice
 from pipelines.markdown_blocks import Block, BlockKind, Lines
 from pipelines.markdown_links import plain
 
-DELIMITER_ROW = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+DELIMITER_ROW = re.compile(
+    r"^[ \t>]*+ (?:\|[ \t]*+)? :?-++:?[ \t]*+ (?: \|[ \t]*+:?-++:?[ \t]*+ )*+ \|?[ \t]*+ $", re.VERBOSE
+)
 CELL_EDGE = re.compile(r"(?<!\\)\|")
 TABLE_ROW_TAG = re.compile(r"<tr\b[^<>]{0,500}>", re.IGNORECASE)
 TABLE_CELL_TAG = re.compile(r"<t[dh]\b[^<>]{0,1000}>", re.IGNORECASE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from math import isfinite
 
 from pipelines.model import Evidence, FieldValue, JsonValue, Quote, Snapshot
 from pipelines.text import decoded_text
@@ -28,7 +29,7 @@ class Source:
     def json(self) -> JsonValue | None:
         """The parsed document, or None where it is not JSON (a defect of the source, not a verdict)."""
         try:
-            return json.loads(self.text)
+            return json.loads(self.text, parse_constant=lambda _: None, parse_float=_finite)
         except (ValueError, RecursionError):
             return None
 
@@ -58,6 +59,12 @@ class Source:
             where=where,
             value=value,
         )
+
+
+def _finite(number: str) -> float | None:
+    """A number of a JSON document; none where it is too large to be written as one again."""
+    value = float(number)
+    return value if isfinite(value) else None
 
 
 _SAME_LETTERS = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})

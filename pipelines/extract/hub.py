@@ -16,7 +16,9 @@ from pipelines.model import ArtifactKind, Evidence, JsonValue
 DELTA_NAME = re.compile(r"(?:^|[-_./])(?:delta|w?diff|xor)(?:s|ed)?(?=[-_./\d]|$)", re.IGNORECASE)
 ADAPTER_FILE = re.compile(r"adapter_(?:model|config)|(?:^|/)lora[^/]*\.(?:bin|safetensors|pt)", re.IGNORECASE)
 QUANTISED = re.compile(r"(?:^|[-_./])(?:gguf|ggml|gptq|awq|exl2|int[48]|[48]bit|q[2-8]_)", re.IGNORECASE)
-BARE_WEIGHTS = re.compile(r"(?:^|/)[^./]*(?:\d+b|model|weights|checkpoint|diff|delta)[^./]*$", re.IGNORECASE)
+BARE_WEIGHTS = re.compile(
+    r"(?:^|/)(?=[^./]*$)[^./]*?(?:\db|model|weights|checkpoint|diff|delta)", re.IGNORECASE
+)
 DATA_FILE = re.compile(
     r"\.(?:parquet|jsonl?|csv|tsv|arrow|txt|tar|zip|zst|xz|bin)(?:\.(?:gz|zip|zst|xz|bz2))?$", re.IGNORECASE
 )

@@ -19,6 +19,7 @@ NOT_ACCEPTED = re.compile(
     r"\b(?:under\ review|submitted|(?:in|\d{4})\ submission|work\ in\ progress|rejected|workshop\ proposal|not\ (?:yet\ )?(?:been\ )?accepted)\b",
     re.I | re.X,
 )
+LONGEST_TITLE = 1000
 OWN_DOI = re.compile(r"^10\.48550/", re.IGNORECASE)
 
 
@@ -34,7 +35,7 @@ def extract(source: Source) -> Iterator[Evidence]:
         "$.title",
         entry["title"],
         id=as_text(entry.get("id")) or source.snapshot.ref.id,
-        title=" ".join(entry["title"].split()),
+        title=" ".join(entry["title"].split())[:LONGEST_TITLE],
         authors=authors[:20],
         summary=" ".join(as_text(entry.get("summary")).split())[:3000],
     )

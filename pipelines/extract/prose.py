@@ -28,6 +28,7 @@ EACH_STATEMENT = 8
 """Sentences kept that state the same thing in one document."""
 SECTIONS = 400
 LINKS = 250
+"""Addresses kept of one document; of numbers of papers as many again."""
 CORPORA = 40
 
 # Blanks at the beginning of a line are those of this line: over all the empty lines that follow, the time
@@ -45,7 +46,7 @@ TUNING = re.compile(
     r"fine-?\s?tun|instruct|\bsft\b|rlhf|\bdpo\b|preference|align(?:ed|ment)|微调|指令", re.IGNORECASE
 )
 ABOUT_TRAINING = re.compile(
-    r"\b(?:pre-?)?train(?:ed|ing|s)?\b|fine-?\s?tun|\d\s*[TB]?\s*tokens\b|训练|语料|微调", re.IGNORECASE
+    r"\b(?:pre-?)?train(?:ed|ing|s)?\b|fine-?\s?tun|\d\s*+(?:[TB]\s*+)?tokens\b|训练|语料|微调", re.IGNORECASE
 )
 MEASURED_OR_COMPARED = re.compile(
     r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
@@ -176,6 +177,8 @@ def _links(source: Source, document: Document, places: _Places) -> Iterator[Evid
         yield _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start)
     for arxiv_id, start, end in find_arxiv_ids(source.text):
         if (ArtifactKind.ARXIV.value, arxiv_id) not in seen:
+            if len(seen) >= 2 * LINKS:
+                break
             seen.add((ArtifactKind.ARXIV.value, arxiv_id))
             around = _line_around(source.text, start, end)
             yield _link(
@@ -235,17 +238,22 @@ def _sentences(source: Source, document: Document, places: _Places) -> Iterator[
             said[says, about] += 1
             if said[says, about] <= EACH_STATEMENT:
                 yield source.quote("statement", start, end, says=says, about=about)
-        for corpus, corpus_start, _ in find_corpora(sentence, corpora):
-            context = _corpus_context(sentence, places, start + corpus_start, corpus.use)
-            if context and (corpus.id, context) not in named and len(named) < CORPORA:
+        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence, corpora)}
+        told = _use_of_corpora(sentence, places, start) if mentioned else None
+        for corpus in mentioned.values() if told is not None else ():
+            context = told or corpus.use
+            if (corpus.id, context) not in named and len(named) < CORPORA:
                 named.add((corpus.id, context))
                 yield source.quote(
                     "corpus.named", start, end, corpus=corpus.id, access=corpus.access, context=context
                 )
 
 
-def _corpus_context(sentence: str, places: _Places, position: int, use: str) -> str | None:
-    """What the corpus is used for, or None where the passage is not about training."""
+def _use_of_corpora(sentence: str, places: _Places, position: int) -> str | None:
+    """What corpora in a sentence are used for: pretraining, tuning, empty where that is not said.
+
+    None where the sentence is not about training.
+    """
     topics = frozenset(places.topics(position))
     if MEASURED_OR_COMPARED.search(sentence) or topics & {Topic.EVALUATION, Topic.CITATION}:
         return None
@@ -253,6 +261,6 @@ def _corpus_context(sentence: str, places: _Places, position: int, use: str) -> 
         return None
     around = sentence + " " + " ".join(places.titles(position))
     is_pretraining, is_tuning = bool(PRETRAINING.search(around)), bool(TUNING.search(around))
-    if is_pretraining != is_tuning:
-        return "pretraining" if is_pretraining else "tuning"
-    return use
+    if is_pretraining == is_tuning:
+        return ""
+    return "pretraining" if is_pretraining else "tuning"

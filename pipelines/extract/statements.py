@@ -48,7 +48,7 @@ _STATEMENTS: dict[str, str] = {
       | \b(?:high[-\s]quality|curated|filtered|synthetic)\s+(?:\w+\s+){0,3}?(?:web\s+)?data\b
       | 公开(?:可用)?的?(?:数据|语料|网络)|互联网(?:数据|语料)|多种来源""",
     "own_data": r"\b(?:proprietary|in-?house|internal(?:ly\s+\w+)?|licensed|confidential)\s+(?:\w+\s+){0,2}?(?:data|dataset|corpus|corpora|sources?)\b|自(?:有|研|建)的?(?:数据|语料)",
-    "token_count": r"\b\d[\d.,]*\s*(?:trillion|billion|million|[TBM])\+?\s+(?:\w+\s+){0,2}?tokens\b|\d[\d.,]*\s*(?:万亿|亿|T|B)\s*(?:个)?\s*token",
+    "token_count": r"\b\d[\d.,]{0,20}+\s*+(?:trillion|billion|million|[TBM])\+?\s+(?:\w+\s+){0,2}?tokens\b|\d[\d.,]{0,20}+\s*+(?:万亿|亿|T|B)\s*+(?:个\s*+)?token",
     "part_only": r"""
         \b(?:subset|sample|portion|extract|part|fraction)\s+of\s+(?:the\s+|our\s+|this\s+)?(?:\w+\s+){0,3}?(?:data|dataset|corpus|\w+Web)\b
       | \bpartial(?:ly)?\s+(?:releas|open)|(?:部分|子集)(?:数据|开源)|only\s+(?:a\s+)?(?:part|subset|sample)""",

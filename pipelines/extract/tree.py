@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 
 from pipelines.extract.base import Source, rounded
 from pipelines.model import Evidence
@@ -101,16 +102,17 @@ PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
     (TreeRole.NOTEBOOK, re.compile(r"\.ipynb$", re.IGNORECASE)),
 )
 
+# How a path ends is looked at first, and once: behind each of its folders the time would grow with their square.
 CONFIG_FILE = re.compile(
-    r"(^|/)(configs?|conf|recipes?|ds_configs?|hparams)/.*\.(ya?ml|json|toml|gin|cfg)$"
-    r"|(^|/)[^/]*(deepspeed|ds_|zero\d|(?<![a-z])(?:pre[_-]?)?train(?!ed)|finetune|lora|config)[^/]*\.(ya?ml|json|toml|gin)$",
+    r"^(?=.*\.(?:ya?ml|json|toml|gin|cfg)$).*?(?:(?<=/)|^)(configs?|conf|recipes?|ds_configs?|hparams)/"
+    r"|(^|/)(?=[^/]*\.(?:ya?ml|json|toml|gin)$)[^/]*?(deepspeed|ds_|zero\d|(?<![a-z])(?:pre[_-]?)?train(?!ed)|finetune|lora|config)",
     re.IGNORECASE,
 )
 NOT_TRAINING_CONFIG = re.compile(
     r"(^|/)(\.|mkdocs|package|tsconfig|pyproject|tokenizer)[^/]*$", re.IGNORECASE
 )
 DOCS_FILE = re.compile(
-    r"(^|/)(docs?|documentation|wiki|guides?|tutorials?)/.*\.(md|mdx|rst|ipynb|txt)$|(^|/)mkdocs\.ya?ml$",
+    r"^(?=.*\.(?:md|mdx|rst|ipynb|txt)$).*?(?:(?<=/)|^)(docs?|documentation|wiki|guides?|tutorials?)/|(^|/)mkdocs\.ya?ml$",
     re.I,
 )
 EXAMPLE_FILE = re.compile(r"(^|/)(examples?|recipes|cookbook|samples?|tutorials?)/", re.IGNORECASE)
@@ -125,9 +127,10 @@ INSTALLER_FILE = re.compile(
     re.I,
 )
 DATASHEET_FILE = re.compile(
-    r"(^|/)[^/]*(datasheet|data(set)?[_-]?(card|statement))[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE
+    r"(^|/)(?=[^/]*\.(?:md|pdf|txt|html|rst)$)[^/]*?(datasheet|data(set)?[_-]?(card|statement))",
+    re.IGNORECASE,
 )
-MODEL_CARD_FILE = re.compile(r"(^|/)[^/]*model[_-]?card[^/]*\.(md|pdf|txt|html|rst)$", re.IGNORECASE)
+MODEL_CARD_FILE = re.compile(r"(^|/)(?=[^/]*\.(?:md|pdf|txt|html|rst)$)[^/]*?model[_-]?card", re.IGNORECASE)
 DATA_FILE = re.compile(
     r"\.(jsonl?|csv|tsv|parquet|arrow|txt)(\.(gz|zip|zst|xz|bz2))?$|\.(zip|tar\.gz|tgz)$", re.IGNORECASE
 )
@@ -147,8 +150,18 @@ WEIGHT_FILE = re.compile(
 NOT_WEIGHTS = re.compile(
     r"optimizer|training_args|scheduler|rng_state|random_states|tokenizer|vocab", re.IGNORECASE
 )
-LICENCE_FILE = re.compile(r"(^|/)[^/]*(licen[cs]e|copying|use[_-]policy)[^/]*$", re.IGNORECASE)
+LICENCE_FILE = re.compile(r"(^|/)(?=[^/]*$)[^/]*?(licen[cs]e|copying|use[_-]policy)", re.IGNORECASE)
 README_FILE = re.compile(r"(^|/)readme[^/]*$", re.IGNORECASE)
+
+NAME_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
+    (TreeRole.CONTAINER, CONTAINER_FILE),
+    (TreeRole.PACKAGING, PACKAGING_FILE),
+    (TreeRole.INSTALLER, INSTALLER_FILE),
+    (TreeRole.DATASHEET, DATASHEET_FILE),
+    (TreeRole.MODEL_CARD, MODEL_CARD_FILE),
+    (TreeRole.README, README_FILE),
+)
+"""What the name of a file alone tells, whatever folder it lies in."""
 
 DATA_FILE_BYTES = 20_000
 """A data file below this is an example or a template, not training data."""
@@ -157,45 +170,44 @@ SIZE = re.compile(r"[0-9]{1,15}")
 _PATHS = 8
 
 
+@lru_cache(maxsize=16_384)
+def _named(component: str) -> frozenset[TreeRole]:
+    """The roles that one folder or file name of a path tells; no name reaches over a slash."""
+    return frozenset(role for role, pattern in PATH_ROLES if pattern.search(component))
+
+
 def path_roles(path: str, size: int = 0) -> frozenset[TreeRole]:
     """The roles of one file, from its path (and its size in bytes, for data files)."""
     if NOT_OURS.search(path):
         return frozenset()
     roles: set[TreeRole] = set()
-    is_code = bool(CODE_FILE.search(path))
+    *folders, name = path.split("/")
+    is_code = bool(CODE_FILE.search(name))
     if TEST_PATH.search(path):
         return frozenset({TreeRole.TEST}) if is_code else frozenset()
     if is_code:
         roles.add(TreeRole.CODE)
-        stem = path.rsplit(".", 1)[0]
-        roles |= {role for role, pattern in PATH_ROLES if pattern.search(stem) or pattern.search(path)}
+        roles = roles.union(_named(name), _named(name.rsplit(".", 1)[0]), *map(_named, folders))
         if path.lower().endswith("setup.py"):
             roles = {TreeRole.CODE}
-    for role, pattern in (
-        (TreeRole.DOCS, DOCS_FILE),
-        (TreeRole.EXAMPLE, EXAMPLE_FILE),
-        (TreeRole.CONTAINER, CONTAINER_FILE),
-        (TreeRole.PACKAGING, PACKAGING_FILE),
-        (TreeRole.INSTALLER, INSTALLER_FILE),
-        (TreeRole.DATASHEET, DATASHEET_FILE),
-        (TreeRole.MODEL_CARD, MODEL_CARD_FILE),
-        (TreeRole.README, README_FILE),
-    ):
-        if pattern.search(path):
-            roles.add(role)
-    if CONFIG_FILE.search(path) and not NOT_TRAINING_CONFIG.search(path):
+    if folders and EXAMPLE_FILE.search(path):
+        roles.add(TreeRole.EXAMPLE)
+    if DOCS_FILE.search(path):
+        roles.add(TreeRole.DOCS)
+    roles.update(role for role, pattern in NAME_ROLES if pattern.search(name))
+    if CONFIG_FILE.search(path) and not NOT_TRAINING_CONFIG.search(name):
         roles.add(TreeRole.CONFIG)
     if WEIGHT_FILE.search(path) and not NOT_WEIGHTS.search(path):
         roles.add(TreeRole.WEIGHTS)
     elif (
         not is_code
-        and DATA_FILE.search(path)
+        and size >= DATA_FILE_BYTES
+        and DATA_FILE.search(name)
         and DATA_NAME.search(path)
         and not NOT_DATA.search(path)
-        and size >= DATA_FILE_BYTES
     ):
         roles.add(TreeRole.DATA_FILE)
-    if LICENCE_FILE.search(path) and not is_code:
+    if not is_code and LICENCE_FILE.search(path):
         roles.add(TreeRole.LICENCE)
     return frozenset(roles)
 

@@ -25,7 +25,7 @@ def candidates(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
 def _names(text: str, tokens: frozenset[str]) -> bool:
     """Does a text have one of the names, as a word or as the beginning of one (a version follows)?"""
     words = {word.strip(".") for word in _WORDS.findall(text.lower())}
-    words |= {re.sub(r"[\d.]+$", "", word) for word in words} | {word.replace("-", "") for word in words}
+    words |= {word.rstrip("0123456789.") for word in words} | {word.replace("-", "") for word in words}
     joined = re.sub(r"[^0-9a-z\u00c0-\uffff]", "", text.lower())
     return any(token in words or (len(token) >= 8 and token in joined) for token in tokens)
 

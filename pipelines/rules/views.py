@@ -15,7 +15,7 @@ from pipelines.extract.licence_file import LICENCE_PART
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Origin, Role
 
 DOCUMENT_PART = re.compile(
-    r"card$|page$|file:.*\.(?:md|mdx|rst|txt|markdown)$|file:readme[^/]*$", re.IGNORECASE
+    r".*(?:card|page)|file:.*\.(?:md|mdx|rst|txt|markdown)|file:readme[^/]*", re.IGNORECASE
 )
 
 # Parts of names that say what kind of model it is, not which one.
@@ -80,7 +80,7 @@ def unread_documents(evidence: EvidenceSet, refs: Iterable[ArtifactRef]) -> tupl
         reading
         for reading in evidence.unread(refs)
         if reading.part in ("repository", "info", "metadata", "entry", "page", "card", "tree")
-        or (DOCUMENT_PART.search(reading.part) and not LICENCE_PART.fullmatch(reading.part))
+        or (DOCUMENT_PART.fullmatch(reading.part) and not LICENCE_PART.fullmatch(reading.part))
     )
 
 
