@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, wraps
@@ -189,10 +189,6 @@ class EvidenceSet:
         # The order of all evidence is that of the artifacts' names first.
         ordered = wanted if refs is None or len(wanted) < 2 else sorted(wanted, key=str)
         return tuple([item for ref in ordered for item in found[ref]])
-
-    def readings_of(self, refs: Iterable[ArtifactRef]) -> Iterator[Reading]:
-        """How the latest attempts at these artifacts ended."""
-        return (reading for ref in dict.fromkeys(refs) for reading in self._by_ref.get(ref, ()))
 
     def _main_reading(self, ref: ArtifactRef) -> Reading | None:
         main = MAIN_PART[ref.kind]

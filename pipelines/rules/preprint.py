@@ -25,7 +25,10 @@ def has_own_paper(evidence: EvidenceSet) -> Finding:
     found = papers.own_papers(evidence)
     if found:
         return yes(found, f"“{clip(found[0].value['title'], 110)}” (arXiv:{found[0].value['id']})")
-    unread = evidence.unread(papers.candidates(evidence))
+    # The project's own documents are what links it.
+    unread = evidence.unread(papers.candidates(evidence)) + views.unread_documents(
+        evidence, views.main_places(evidence)
+    )
     places = papers.candidates(evidence) + views.main_places(evidence)
     return cannot_tell(unread) if unread else no(evidence.places(places, "own preprint"))
 
@@ -74,7 +77,7 @@ def documents_are_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="preprint",
-    version=1,
+    version=2,
     checks=(has_own_paper, has_related_paper, data_is_undisclosed, documents_are_read),
     table=(
         Row(

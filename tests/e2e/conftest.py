@@ -172,6 +172,11 @@ class Desk:
         """An export as text."""
         return self.run("export", what, "-").out
 
+    def proposed(self) -> dict[tuple[str, str], dict[str, str]]:
+        """What the rules propose, by project and dimension: everything but how sure they are."""
+        rows = list(csv.DictReader(io.StringIO(self.export("proposals"))))
+        return {(row["slug"], row["dimension"]): row | {"confidence": ""} for row in rows}
+
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """Rows of the database, for what no command shows."""
         with contextlib.closing(sqlite3.connect(self.database)) as connection:

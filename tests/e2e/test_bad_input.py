@@ -90,12 +90,12 @@ class TestSettings:
         few.with_env(OPENNESS_LINEAGE=None).nightly()
 
     def test_what_the_lineage_file_said_stands_where_there_is_none(self, night, sandbox):
-        before = night.export("proposals")
+        before = night.proposed()
         bare = night.with_env(OPENNESS_LINEAGE=None)
         report = bare.run("crawl", "kelpie-instruct", "--json", code=3).json
         assert "no lineage file" in str(report["unread"])
         assert bare.run("rate", "kelpie-instruct", "--json").json["new_proposals"] == 0
-        assert night.export("proposals") == before
+        assert night.proposed() == before
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -195,7 +195,8 @@ class TestDocuments:
             text="---\nlicense: [apache-2.0\ntags: {\n---\n# Sorrel\n\nTrained with care.\n",
         )
         before = small.classes()
-        assert "sorrel-chat-7b card: broken front matter" in small.run("nightly").out
+        told = small.run("nightly").out
+        assert re.search(r"sorrel-chat-7b +card +broken front matter", told), told
         (problem,) = small.last_run().report["document_problems"]
         assert problem["artifact"] == "hf_model:quillwort/sorrel-chat-7b"
         assert problem["problem"] == "broken_front_matter"

@@ -14,21 +14,28 @@ class TestAServiceThatIsDownForANight:
         ("source", "pattern"), [("github", "^/github/"), ("huggingface", "^/hf/"), ("pypi", "^/pypi/")]
     )
     def test_moves_no_proposal_and_is_told(self, source, pattern, small, sandbox):
-        before = small.export("proposals")
+        before = small.proposed()
         sandbox.fault(pattern, "status", status=503)
         report = small.nightly(code=3)
         assert report["new_snapshots"] == report["new_proposals"] == 0
-        assert small.export("proposals") == before
+        assert small.proposed() == before
         assert not {"ok", "unchanged", "missing"} & report["sources"][source].keys()
         assert report["unread"]
         assert all("503" in entry["reason"] for entry in report["unread"] if entry["status"] == "failed")
 
     def test_on_the_web_moves_no_proposal_either(self, pages, sandbox):
-        before = pages.export("proposals")
+        before = pages.proposed()
         sandbox.fault("^/web/", "status", status=503)
         report = pages.nightly(code=4)
         assert report["new_snapshots"] == report["new_proposals"] == 0
-        assert pages.export("proposals") == before
+        assert pages.proposed() == before
+
+    def test_makes_what_rests_on_stale_readings_less_sure(self, small, sandbox):
+        sure = "SELECT confidence FROM proposals WHERE is_current AND rule = 'license' ORDER BY id"
+        before = small.rows(sure)
+        sandbox.fault("^/github/", "status", status=503)
+        small.nightly(code=3)
+        assert 0 < small.rows(sure)[0][0] < before[0][0]
 
     def test_leaves_stale_readings_that_status_names(self, small, sandbox):
         sandbox.fault("^/github/", "status", status=503)
@@ -50,22 +57,22 @@ class TestAServiceThatIsDownForANight:
 
     @pytest.mark.parametrize("kind", ["reset", "truncate", "garbage"])
     def test_answers_that_are_no_answers_count_as_failures(self, kind, small, sandbox):
-        before = small.export("proposals")
+        before = small.proposed()
         sandbox.fault("", kind)
         # Asked conditionally, the services would answer 304, which has no body to be spoilt.
         report = small.nightly("--full", code=4)
         assert report["internal_errors"] == []
         assert report["new_proposals"] == 0
-        assert small.export("proposals") == before
+        assert small.proposed() == before
 
     def test_spoilt_pages_count_as_failures(self, pages, sandbox):
-        before = pages.export("proposals")
+        before = pages.proposed()
         sandbox.fault("^/web/https/(oleander|larkspur).example/(monkshood)?$", "truncate")
         sandbox.fault("^/web/https/fennel-hollow.example/$", "garbage")
         report = pages.nightly("--full", code=4)
         assert report["internal_errors"] == []
         assert report["failed"] == 3
-        assert pages.export("proposals") == before
+        assert pages.proposed() == before
 
     def test_costs_few_requests(self, small, sandbox):
         sandbox.fault("^/github/", "reset")
@@ -132,7 +139,7 @@ class TestDenied:
         assert "gated" in cells["monkshood-chat", "rlweights"]["rationale"]
 
     def test_a_login_page_is_not_the_page(self, pages, sandbox):
-        before = pages.export("proposals")
+        before = pages.proposed()
         sandbox.fault("^/web/https/fennel-hollow.example/$", "login_page")
         sandbox.fault("^/web/https/larkspur.example/monkshood", "login_page", status=200)
         report = pages.nightly("--full")
@@ -141,7 +148,7 @@ class TestDenied:
             "web:https://larkspur.example/monkshood",
         }
         assert report["new_snapshots"] == 0
-        assert pages.export("proposals") == before
+        assert pages.proposed() == before
 
 
 class TestLimits:
@@ -158,25 +165,25 @@ class TestLimits:
         assert few.classes()[slug, "opencode"] is None
 
     def test_a_service_that_hangs_is_waited_for_as_long_as_is_set(self, small, sandbox):
-        before = small.export("proposals")
+        before = small.proposed()
         sandbox.fault("^/(github|pypi|arxiv)/", "hang", seconds=30)
         began = time.monotonic()
         report = small.with_env(OPENNESS_HTTP_TIMEOUT="0.5").nightly(code=3)
         assert time.monotonic() - began < 12
         assert "in time" in str(report["unread"])
-        assert small.export("proposals") == before
+        assert small.proposed() == before
 
     def test_an_endless_answer_is_cut_off(self, small, sandbox):
-        before = small.export("proposals")
+        before = small.proposed()
         sandbox.fault("README.md", "huge", size=100_000_000)
         report = small.nightly("--full", code=3)
         # Four cards, each cut off after four mebibytes.
         assert report["sources"]["huggingface"]["bytes"] < 4 * 5_000_000
-        assert small.export("proposals") == before
+        assert small.proposed() == before
 
     def test_an_endless_page_is_cut_off(self, pages, sandbox):
-        before = pages.export("proposals")
+        before = pages.proposed()
         sandbox.fault("^/web/https/fennel-hollow.example/$", "huge", size=100_000_000)
         report = pages.nightly("--full", code=3)
         assert report["sources"]["web"]["bytes"] < 10_000_000
-        assert pages.export("proposals") == before
+        assert pages.proposed() == before
