@@ -1,13 +1,16 @@
 """The words of a licence text, with their places: what texts are compared by.
 
 Everything that differs between two copies of one licence is left out: case, punctuation, line
-breaks, comment signs, copyright lines, addresses and placeholders.
+breaks, comment signs, tags and entities, copyright lines, addresses and placeholders.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 from typing import NamedTuple
+
+# The patterns here read small letters: texts are lowered before, which saves a third of the time.
 
 # A line that says who holds the copyright: it differs in every copy.
 # "Copyright and Related Rights" or "copyright notice" begin sentences of licences and stay.
@@ -19,47 +22,52 @@ COPYRIGHT_LINE = re.compile(
       | all\ rights\ reserved\.? [ \t]*
     ) \r? $
     """,
-    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+    re.VERBOSE | re.MULTILINE,
 )
 
-# Addresses, and the placeholders of templates: <year>, [yyyy], {name of author}.
-ADDRESS_OR_PLACEHOLDER = re.compile(
+# Addresses, tags and entities, and the placeholders of templates: <year>, [yyyy], {name of author}.
+# Each alternative begins with a letter or sign of its own, so that the search leaps to the next one.
+NO_WORDS = re.compile(
     r"""
-    <? https?:// [^\s<>"')\]]{1,400} >?
-    | < [a-z][^<>\n]{1,60} >
+      <https?:// [^\s<>"')\]]{1,400} >?
+    | https?:// [^\s<>"')\]]{1,400} >?
+    | < [a-z][^<>\n]{0,60} >
+    | </ [a-z][^<>\n]{0,20} >
+    | &(?: [a-z]{2,8} | \#\d{2,5} | \#x[0-9a-f]{2,4} );
     | \[ (?:yyyy|year|name\ of|full\ ?name|owner)[^\]\n]{0,40} \]
     | \{ (?:yyyy|year|name\ of|owner)[^}\n]{0,40} \}
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 
-WORD = re.compile(r"[a-z]+|\d+(?:\.\d+)*", re.IGNORECASE)
+WORD = re.compile(r"([a-z]+|\d+(?:\.\d+)*)")
 
 # British spelling is the only spelling difference between copies.
-_SPELLING = {"licence": "license", "licences": "licenses", "sublicence": "sublicense", "licenced": "licensed"}
+SPELLING = {"licence": "license", "licences": "licenses", "sublicence": "sublicense", "licenced": "licensed"}
 
 # A licence text has some thousand words; more is a collection, of which the beginning is read.
 MAX_CHARACTERS = 400_000
 
 
-class Word(NamedTuple):
-    """A word as it is compared and where it stands in the text."""
+class Words(NamedTuple):
+    """The words of a text as they are compared; words[n] stands at text[starts[n]:ends[n]]."""
 
-    text: str
-    start: int
-    end: int
+    texts: list[str]
+    starts: list[int]
+    ends: list[int]
 
 
 def _blank(match: re.Match[str]) -> str:
     return " " * (match.end() - match.start())
 
 
-def words_of(text: str) -> list[Word]:
-    """The words of the first MAX_CHARACTERS of a text. Never raises."""
-    kept = ADDRESS_OR_PLACEHOLDER.sub(_blank, text[:MAX_CHARACTERS])
+def words_of(text: str) -> Words:
+    """The words of the first MAX_CHARACTERS of a text, in small letters. Never raises."""
+    # A dotted capital I would become two characters, and every place after it be one off.
+    kept = text[:MAX_CHARACTERS].replace("\u0130", "i").lower()
+    kept = NO_WORDS.sub(_blank, kept)
     kept = COPYRIGHT_LINE.sub(_blank, kept)
-    found = []
-    for match in WORD.finditer(kept):
-        word = match.group().lower()
-        found.append(Word(_SPELLING.get(word, word), match.start(), match.end()))
-    return found
+    # What stands between the words and the words take turns.
+    pieces = WORD.split(kept)
+    bounds = list(accumulate(map(len, pieces)))
+    return Words(pieces[1::2], bounds[0:-1:2], bounds[1::2])

@@ -38,6 +38,8 @@ LICENCE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# One file for each licence, named for it: LICENSES/CC-BY-4.0.txt (REUSE).
+LICENCE_FOLDER = re.compile(r"(?:^|/)licen[cs]es/[^/]+$", re.IGNORECASE)
 LICENCE_SUFFIX_OF_CODE = re.compile(
     r"\.(?:py|[jt]sx?|vue|sh|json|ya?ml|c|h|cc|cpp|go|rs|java|png|jpe?g|svg|pdf|ipynb|toml|cfg|css|lock)$",
     re.IGNORECASE,
@@ -98,7 +100,8 @@ def _depth(path: str) -> int:
 
 def _is_licence(path: str) -> bool:
     name = _name(path)
-    return bool(LICENCE.match(name)) and not LICENCE_SUFFIX_OF_CODE.search(name)
+    is_named = LICENCE.match(name) or LICENCE_FOLDER.search(path)
+    return bool(is_named) and not LICENCE_SUFFIX_OF_CODE.search(name)
 
 
 # Each line is one sort of file; a path belongs to the first that takes it, and is read in that order.

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipelines.licence_words import words_of
+from pipelines.licence_words import SPELLING, words_of
 
 # Keys of ScanCode LicenseDB → our identifiers (the Hub's tags where there is one). Several texts of
 # one licence are kept: a licence that was revised without a new name.
@@ -33,6 +33,7 @@ MODEL_LICENCES = {
     "commons-clause": "Commons-Clause",
     "deepseek-la-1.0": "deepseek",
     "exaone-ai-model-1.1-nc": "exaone",
+    "fair-ai-public-1.0": "faipl-1.0",
     "fair-ai-public-1.0-sd": "faipl-1.0-sd",
     "falcon-2-11b-1.0": "falcon-2-11b-1.0",
     "flux-1-nc": "flux-1-dev-non-commercial-license",
@@ -48,11 +49,14 @@ MODEL_LICENCES = {
     "ltxv-owl-2025-04-17": "ltxv-owl",
     "ltxv-owl-2025-05-05": "ltxv-owl",
     "moonshot-ai-modified-mit-2025": "modified-mit-display",
+    "ms-research-license-terms": "microsoft-research-license",
+    "nvidia-model-training-2025": "nvidia-data-model-training",
     "nvidia-open-model-2025-04-28": "nvidia-open-model-license",
     "open-weights-permissive-1.0.0": "open-weights-permissive-1.0.0",
     "openatom-model-1.0": "openatom-model-1.0",
     "playground-v2-community": "playground-v2-community",
     "qwen-2024": "qwen",
+    "responsible-ai-source-1.0": "responsible-ai-source-1.0",
     "responsible-ai-source-1.1": "responsible-ai-source-1.1",
     "stability-ai-community-2024": "stabilityai-ai-community",
     "stability-ai-nc-2023-12-06": "stabilityai-nc-research-community",
@@ -80,12 +84,14 @@ def _scancode_files() -> Iterator[tuple[dict[str, str], str]]:
 
 
 def _words(text: str) -> str:
-    return " ".join(word.text for word in words_of(text))
+    return " ".join(SPELLING.get(word, word) for word in words_of(text).texts)
 
 
 def _gnu_family(identifier: str) -> str:
-    """GPL-3.0-only, GPL-3.0-or-later, GPL-3.0+ → GPL-3.0: their texts are one text."""
-    return re.sub(r"^((?:A|L)?GPL-[\d.]+|GFDL-[\d.]+)(?:-only|-or-later|\+)$", r"\1", identifier)
+    """GPL-3.0-only, GPL-3.0-or-later, GPL-3.0+ → GPL-3.0: their texts are one text. So are the GFDL's."""
+    return re.sub(
+        r"^((?:A|L)?GPL-[\d.]+|GFDL-[\d.]+)(?:-(?:no-)?invariants)?(?:-only|-or-later|\+)$", r"\1", identifier
+    )
 
 
 def collect() -> dict[str, Any]:  # Any: the JSON document that is written

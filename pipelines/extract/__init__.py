@@ -8,7 +8,18 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from pipelines.extract import hub, licence_file, lineage_entry, package, page, paper, prose, repository, tree
+from pipelines.extract import (
+    hub,
+    licence_file,
+    lineage_entry,
+    manifest,
+    package,
+    page,
+    paper,
+    prose,
+    repository,
+    tree,
+)
 from pipelines.extract.base import Source
 from pipelines.model import ArtifactKind, Evidence, Snapshot
 
@@ -16,7 +27,7 @@ Extractor = Callable[[Source], Iterator[Evidence]]
 
 READERS = (
     *("markdown", "markdown_blocks", "markdown_links", "markdown_tables", "front_matter"),
-    *("text", "html_text", "volatile"),
+    *("text", "html_text", "volatile", "artifact_ids", "licence_words"),
     "model",  # what the identity of evidence is made of
 )
 """Modules beside this folder that what the extractors say depends on."""
@@ -46,6 +57,8 @@ def extractor_of(kind: ArtifactKind, part: str) -> Extractor | None:
         return _BY_PART[kind, part]
     if licence_file.LICENCE_PART.fullmatch(part):
         return licence_file.extract
+    if kind is ArtifactKind.GITHUB and manifest.MANIFEST_PART.fullmatch(part):
+        return manifest.extract
     if PROSE_FILE.fullmatch(part) and not NOT_PROSE.fullmatch(part):
         return prose.extract
     return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from pipelines.extract.base import Source, as_list, as_text
-from pipelines.extract.licences import normalise_licence
+from pipelines.extract.licence_tags import tags_of_front_matter
 from pipelines.extract.tree import NOT_WEIGHTS, WEIGHT_FILE
 from pipelines.model import ArtifactKind, Evidence, JsonValue
 
@@ -77,20 +77,14 @@ def extract_info(source: Source) -> Iterator[Evidence]:
 
 def front_matter_facts(source: Source, data: dict[str, JsonValue], path: str) -> Iterator[Evidence]:
     """Licence, lineage and data as a card's front matter states them."""
-    raw = as_list(data.get("license"))
-    name = data.get("license_name")
-    if raw or isinstance(name, str):
-        stated = [value for value in raw if value]
-        licences = [normalise_licence(value) or value.lower() for value in stated]
-        if isinstance(name, str) and (not licences or licences[0] in ("other", "unknown")):
-            licences = [normalise_licence(name) or "other"]
+    for tag in tags_of_front_matter(data):
         yield source.field(
             "licence.tag",
-            f"{path}.license",
-            data.get("license"),
-            licence=licences[0] if licences else "other",
-            raw=str(name) if isinstance(name, str) else stated[0] if stated else "",
-            list=licences[1:],
+            f"{path}.{tag.key}",
+            tag.value,
+            licence=tag.licences[0],
+            raw=tag.raw,
+            list=list(tag.licences[1:]),
         )
     bases = as_list(data.get("base_model"))
     if bases:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pipelines.extract.base import folded
+from pipelines.extract.licence_links import licence_of_link
 from pipelines.extract.licence_scope import scopes_of
 from pipelines.extract.licence_table import (
     LICENCE_WORD,
@@ -28,6 +29,7 @@ from pipelines.extract.licence_table import (
 from pipelines.markdown import Document, Link, Sentence, parse_markdown
 
 MAX_MENTIONS = 200
+MAX_ADDRESSES = 100
 LONGEST_SENTENCE = 1_500
 
 
@@ -160,6 +162,7 @@ MAY_FOLLOW = frozenset(
     "and for with which while but except only both data dataset datasets code model models weights under from "
     "allowing that this the see unless where when per via all also not terms style open free".split()
 )
+OF_TERMS = re.compile(r"licen[cs]e|\bterms\b|许可|协议", re.IGNORECASE)
 BADGE_LABEL = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)
 BADGE_PATH = re.compile(r"/badge/(?P<badge>[^/?\#]{1,200})", re.VERBOSE)
 
@@ -168,13 +171,18 @@ def find_licence_mentions(text: str) -> list[LicenceMention]:
     """The licences that a document says to apply, in order; front matter and code are not read."""
     document = parse_markdown(text)
     found: list[LicenceMention] = []
-    for sentence in _passages(document):
+    passages = list(_passages(document))
+    for sentence in passages:
         if sentence.end - sentence.start <= LONGEST_SENTENCE:
             title = _titles(document, sentence.section)
             found += _mentions_of(document.prose[sentence.start : sentence.end], sentence.start, title)
+    addresses = 0
     for link in document.links:
         if link.is_image:
             found += _of_badge(link)
+        elif addresses < MAX_ADDRESSES and (licence := licence_of_link(link.url)) is not None:
+            addresses += 1
+            found += _of_address(document, link, licence, passages, found)
     unique = {(mention.licence, mention.scope, mention.start): mention for mention in reversed(found)}
     return sorted(
         unique.values(),
@@ -341,11 +349,34 @@ def _unnamed(prose: str, named: list[_Found], seen: list[_Found]) -> Iterator[_F
             continue
         if match := pattern.search(prose):
             yield _Found(identifier, match.start(), match.end())
-    if CUSTOM_TRIGGER not in words:
+    if seen or CUSTOM_TRIGGER not in words:
         return
     match = CUSTOM.search(prose) or NAMED_CUSTOM.search(prose)
-    if not seen and match and not NON_COMMERCIAL.search(prose):
+    if match and not NON_COMMERCIAL.search(prose):
         yield _Found("LicenseRef-custom", match.start(), match.end())
+
+
+def _of_address(
+    document: Document,
+    link: Link,
+    licence: LicenceId,
+    passages: list[Sentence],
+    found: list[LicenceMention],
+) -> Iterator[LicenceMention]:
+    """ "Its use is bound by [these terms](address of a licence)": where the sentence names no licence itself."""
+    if any(mention.start <= link.start < mention.end for mention in found):
+        return
+    sentence = next((one for one in passages if one.start <= link.start < one.end), None)
+    if sentence is None or sentence.end - sentence.start > LONGEST_SENTENCE:
+        return
+    before = _clean(document.prose[max(sentence.start, link.start - 90) : link.start])
+    is_stated = OF_TERMS.search(link.text) or CUE_BEFORE.search(before)
+    if not is_stated or NO_STATEMENT_BEFORE.search(before):
+        return
+    prose = document.prose[sentence.start : sentence.end]
+    start, end = link.start - sentence.start, min(link.end, sentence.end) - sentence.start
+    for scope in scopes_of(prose, start, end, 0, _titles(document, sentence.section)):
+        yield LicenceMention(licence, scope, *_passage(prose, _Found(licence, start, end), sentence.start))
 
 
 def _of_badge(link: Link) -> Iterator[LicenceMention]:

@@ -7,19 +7,22 @@ and sentences such as "portions are under the … License" from the words that n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from pipelines.extract.licence_mentions import mentions_in_plain_text
 from pipelines.extract.licence_table import (
+    Key,
     LicenceId,
     licence_facts,
     name_key,
+    name_parts,
     normalise_licence,
     written_facts,
 )
-from pipelines.licence_words import Word
+from pipelines.licence_words import Words
 
 TITLE_LINES = 15
 TITLE_REMAINDER = 3
@@ -31,7 +34,9 @@ NOTICE_WORDS = 400
 NAME_ONLY = 120
 
 SPDX_TAG = re.compile(r"SPDX-License-Identifier:\s{0,5}(?P<expression>[^\r\n]{1,200})", re.IGNORECASE)
+LINE = re.compile(r"\S[^\r\n]*")
 TITLE_WORD = re.compile(r"licen[cs]e|agreement|terms|rail", re.IGNORECASE)
+UNCOVERED = re.compile(rb"\x00+")
 GNU_NOTICE = re.compile(
     r"""
     GNU \s+ (?P<which>(?:Affero|Lesser|Library)\s+)? General \s+ Public \s+ License
@@ -62,22 +67,6 @@ class LicenceMatch:
     rest: int = 0
 
 
-def _match(
-    identifier: LicenceId, start: int, end: int, basis: str, score: float, coverage: float = 0.0
-) -> LicenceMatch:
-    facts = licence_facts(identifier)
-    name = facts.name if facts else identifier
-    return LicenceMatch(
-        id=identifier,
-        name=name,
-        score=round(score, 4),
-        coverage=round(coverage, 4),
-        start=start,
-        end=end,
-        basis=basis,
-    )
-
-
 def make_match(
     identifier: LicenceId, start: int, end: int, basis: str, score: float, coverage: float = 0.0
 ) -> LicenceMatch:
@@ -98,15 +87,19 @@ def make_match(
 
 
 @lru_cache(maxsize=1)
-def _titles() -> tuple[tuple[tuple[str, ...], LicenceId], ...]:
-    """Keys of titles, longest first."""
-    found = [
-        (name_key(title), facts.id)
-        for facts in written_facts()
-        if facts.titles
-        for title in (*facts.titles, facts.name)
-    ]
-    return tuple(sorted(found, key=lambda entry: (-len(entry[0]), entry[1])))
+def _titles() -> Mapping[str, tuple[tuple[Key, LicenceId], ...]]:
+    """Keys of titles by their first part, longest first."""
+    by_first: dict[str, set[tuple[Key, LicenceId]]] = {}
+    for facts in written_facts():
+        for title in (*facts.titles, facts.name) if facts.titles else ():
+            key = name_key(title)
+            by_first.setdefault(key[0], set()).add((key, facts.id))
+    return MappingProxyType(
+        {
+            first: tuple(sorted(entries, key=lambda entry: (-len(entry[0]), entry[1])))
+            for first, entries in by_first.items()
+        }
+    )
 
 
 def by_title(text: str, found: list[LicenceMatch]) -> list[LicenceMatch]:
@@ -134,15 +127,15 @@ def _family(identifier: LicenceId) -> str:
 
 def _title_of(text: str) -> tuple[LicenceId, int] | None:
     """(licence, offset) of the title among the first lines; sentences that name a licence are no titles."""
-    lines = re.finditer(r"[^\r\n]*\S[^\r\n]*", text[:8000])
-    for number, line in enumerate(lines):
+    for number, line in enumerate(LINE.finditer(text, 0, 8000)):
         if number >= TITLE_LINES:
             return None
         words = line.group().strip(" \t#*=-_")
         if len(words) > 160 or not TITLE_WORD.search(words):
             continue
-        key = name_key(words)
-        for title, identifier in _titles():
+        candidates = _titles().get(next((key[0] for _, _, key in name_parts(words)), ""), ())
+        key = name_key(words) if candidates else ()
+        for title, identifier in candidates:
             remainder = key[len(title) :]
             if (
                 key[: len(title)] == title
@@ -156,16 +149,14 @@ def _title_of(text: str) -> tuple[LicenceId, int] | None:
 # --- notices -----------------------------------------------------------------------------------
 
 
-def by_notice(
-    text: str, words: list[Word], is_covered: list[bool], found: list[LicenceMatch]
-) -> list[LicenceMatch]:
+def by_notice(text: str, words: Words, covered: bytearray, found: list[LicenceMatch]) -> list[LicenceMatch]:
     """Licences that the words outside all matches name: tags, headers of files, "portions under …"."""
     stripped = text.strip()
     if not found and len(stripped) <= NAME_ONLY and (known := normalise_licence(stripped)) is not None:
         begin = len(text) - len(text.lstrip())
         return [make_match(known, begin, begin + len(stripped), "notice", NOTICE_SCORE)]
     notices: dict[LicenceId, LicenceMatch] = {}
-    for start, end, count in _gaps(text, words, is_covered):
+    for start, end, count in _gaps(text, words, covered):
         for tag in SPDX_TAG.finditer(text, start, end):
             known = normalise_licence(tag["expression"].strip(" */#\t"))
             if known is not None:
@@ -187,18 +178,13 @@ def by_notice(
     return [match for match in notices.values() if match.id not in known_ids]
 
 
-def _gaps(text: str, words: list[Word], is_covered: list[bool]) -> Iterator[tuple[int, int, int]]:
+def _gaps(text: str, words: Words, covered: bytearray) -> Iterator[tuple[int, int, int]]:
     """(start, end, words) of the stretches of the text that belong to no match."""
-    begin: int | None = None
-    for position in range(len(words) + 1):
-        is_outside = position < len(words) and not is_covered[position]
-        if is_outside and begin is None:
-            begin = position
-        elif not is_outside and begin is not None:
-            start = 0 if begin == 0 else words[begin].start
-            end = len(text) if position == len(words) else words[position - 1].end
-            yield start, end, position - begin
-            begin = None
+    for gap in UNCOVERED.finditer(covered):
+        begin, last = gap.span()
+        start = 0 if begin == 0 else words.starts[begin]
+        end = len(text) if last == len(words.texts) else words.ends[last - 1]
+        yield start, end, last - begin
 
 
 def _gnu_identifier(match: re.Match[str]) -> LicenceId:

@@ -36,6 +36,8 @@ KINDS = (
     "bespoke-open",
     "unknown",
 )
+# As free as an OSI-approved licence, whether or not one may be approved for what it is used for.
+OPEN_KINDS = frozenset({"permissive", "copyleft", "public-domain", "data-open", "bespoke-open"})
 RESTRICTIONS = (
     "non-commercial",
     "acceptable-use",
@@ -52,7 +54,8 @@ RESTRICTIONS = (
 class LicenceFacts:
     """What is known about one licence. `kind` is one of KINDS, `restrictions` are of RESTRICTIONS.
 
-    `weak_names` mean the licence only next to a word like "licence"; `titles` begin its own text.
+    `weak_names` mean the licence only next to a word like "licence"; `titles` begin its own text;
+    `links` are addresses of its text.
     """
 
     id: LicenceId
@@ -65,6 +68,7 @@ class LicenceFacts:
     names: tuple[str, ...] = field(default=(), repr=False)
     weak_names: tuple[str, ...] = field(default=(), repr=False)
     titles: tuple[str, ...] = field(default=(), repr=False)
+    links: tuple[str, ...] = field(default=(), repr=False)
 
 
 _SCANCODE_KINDS = {
@@ -93,7 +97,7 @@ def written_facts() -> tuple[LicenceFacts, ...]:
     text = files("pipelines").joinpath("data/licences.yaml").read_text(encoding="utf-8")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     entries = yaml.load(text, Loader=loader)
-    lists = ("restrictions", "names", "weak_names", "titles")
+    lists = ("restrictions", "names", "weak_names", "titles", "links")
     return tuple(
         LicenceFacts(**{**entry, **{key: tuple(entry.get(key, ())) for key in lists}}) for entry in entries
     )
@@ -142,6 +146,12 @@ def licence_facts(identifier: LicenceId) -> LicenceFacts | None:
     if found is None and (known := normalise_licence(identifier)) is not None:
         found = licences()[known]
     return found
+
+
+def is_open(identifier: LicenceId) -> bool:
+    """Is a licence OSI-approved or as free? Not where nobody knows it."""
+    facts = licence_facts(identifier)
+    return facts is not None and (facts.osi_approved or facts.kind in OPEN_KINDS)
 
 
 # --- spellings ---------------------------------------------------------------------------------

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipelines.extract.base import Source, as_text
-from pipelines.extract.licences import normalise_licence
+from pipelines.extract.base import Source, as_list, as_text
+from pipelines.extract.licence_tags import binding_licences
+from pipelines.extract.licences import match_licence_text
 from pipelines.extract.links import classify_url
-from pipelines.model import Evidence
+from pipelines.model import Evidence, JsonValue
+
+LONGEST_NAME = 200
+"""Characters of a licence field above which it holds a text rather than a name."""
 
 
 def extract(source: Source) -> Iterator[Evidence]:
@@ -41,10 +45,30 @@ def extract(source: Source) -> Iterator[Evidence]:
         ref = classify_url(url) if isinstance(url, str) else None
         if ref is not None:
             yield source.field("package.link", path, url, kind=ref.kind.value, id=ref.id)
-    stated = info.get("license_expression") or info.get("license")
-    if isinstance(stated, str) and stated:
-        licence = normalise_licence(stated[:200])
-        if licence:
-            yield source.field(
-                "licence.tag", "$.info.license", stated[:200], licence=licence, raw=stated[:80], list=[]
-            )
+    yield from _licence(source, info)
+
+
+def _licence(source: Source, info: dict[str, JsonValue]) -> Iterator[Evidence]:
+    """The expression, or else the licence field (a name, or the whole text), or else the classifiers."""
+    for key in ("license_expression", "license"):
+        stated = as_text(info.get(key))
+        licences = binding_licences(stated)
+        if not licences and len(stated) > LONGEST_NAME:
+            licences = tuple(match.id for match in match_licence_text(stated) if match.basis != "notice")
+        if licences:
+            yield _tag(source, f"$.info.{key}", stated, licences)
+            return
+    for index, classifier in enumerate(as_list(info.get("classifiers"))[:200]):
+        if classifier.startswith("License ::") and (licences := binding_licences(classifier)):
+            yield _tag(source, f"$.info.classifiers[{index}]", classifier, licences)
+
+
+def _tag(source: Source, path: str, stated: str, licences: tuple[str, ...]) -> Evidence:
+    return source.field(
+        "licence.tag",
+        path,
+        stated[:200],
+        licence=licences[0],
+        raw=stated[:80],
+        list=list(dict.fromkeys(licences[1:])),
+    )

@@ -150,7 +150,9 @@ WEIGHT_FILE = re.compile(
 NOT_WEIGHTS = re.compile(
     r"optimizer|training_args|scheduler|rng_state|random_states|tokenizer|vocab", re.IGNORECASE
 )
-LICENCE_FILE = re.compile(r"(^|/)(?=[^/]*$)[^/]*?(licen[cs]e|copying|use[_-]policy)", re.IGNORECASE)
+LICENCE_FILE = re.compile(
+    r"(^|/)(?:(?=[^/]*$)[^/]*?(licen[cs]e|copying|use[_-]policy)|licen[cs]es/[^/]+$)", re.IGNORECASE
+)
 README_FILE = re.compile(r"(^|/)readme[^/]*$", re.IGNORECASE)
 
 NAME_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (

@@ -151,7 +151,6 @@ RULE = Rule(
             any_yes=(
                 describes_architecture,
                 gives_hyperparameters,
-                describes_own_training,
                 describes_training,
                 has_own_paper,
                 architecture_is_known,
@@ -165,7 +164,6 @@ RULE = Rule(
             no=(
                 describes_architecture,
                 gives_hyperparameters,
-                describes_own_training,
                 describes_training,
                 has_own_paper,
                 architecture_is_known,

@@ -11,53 +11,36 @@ restricted weights or data, a missing tag or contradicting statements is partial
 over weights without open code, or no licence at all, is closed.
 
 Known misreadings: Apache-2.0 code over weights that the base's licence binds; `license: other` names
-no licence; a README and a LICENSE file that disagree; a licence that is only cited.
+no licence; a README and a LICENSE file that disagree; tag, file and prose that disagree; a licence
+file of one folder; a licence that is only cited.
 """
 
 from __future__ import annotations
 
 from pipelines.evidence import EvidenceSet, Reading
-from pipelines.extract.licence_file import LICENCE_PART, UNRECOGNISED
-from pipelines.extract.licences import licence_facts
+from pipelines.extract.licence_file import LICENCE_PART
+from pipelines.extract.manifest import MANIFEST_PART
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
+from pipelines.rules.terms import (
+    LICENCE_KINDS,
+    base_binds_more,
+    disagreements,
+    kinds_of,
+    licences_of,
+    stated,
+)
 
-OPEN_KINDS = frozenset({"permissive", "copyleft", "public-domain", "data-open", "bespoke-open"})
 USE_RESTRICTED = frozenset({"non-commercial", "no-derivatives", "rail"})
 BESPOKE = frozenset({"bespoke"})
-LICENCE_KINDS = ("licence.text", "licence.tag", "licence.mention")
-
-
-def _kind(item: Evidence) -> str:
-    # `other` is what a tag says of terms that are nobody else's.
-    if item.value["licence"] in (UNRECOGNISED, "other"):
-        return "bespoke"
-    facts = licence_facts(item.value["licence"])
-    if facts is None:
-        return "unknown"
-    return "open" if facts.osi_approved or facts.kind in OPEN_KINDS else facts.kind
-
-
-def _of(
-    evidence: EvidenceSet,
-    refs: tuple[ArtifactRef, ...],
-    scopes: tuple[str | None, ...],
-    kinds: frozenset[str],
-) -> tuple[Evidence, ...]:
-    return tuple(
-        item
-        for name in LICENCE_KINDS
-        for item in evidence.of(name, refs)
-        if item.value.get("scope") in scopes and _kind(item) in kinds
-    )
 
 
 def _weight_terms(evidence: EvidenceSet, kinds: frozenset[str]) -> tuple[Evidence, ...]:
     """Terms of the weights: what models' repositories say, and what code repositories say of weights."""
     models = views.tuned_models(evidence) + views.base_models(evidence)
-    return _of(evidence, models, (None, "weights", "data"), kinds) + _of(
+    return stated(evidence, models, (None, "weights", "data"), kinds) + stated(
         evidence, views.code_repositories(evidence) + views.homepages(evidence), ("weights",), kinds
     )
 
@@ -65,25 +48,30 @@ def _weight_terms(evidence: EvidenceSet, kinds: frozenset[str]) -> tuple[Evidenc
 def _unread_terms(evidence: EvidenceSet, refs: tuple[ArtifactRef, ...]) -> tuple[Reading, ...]:
     """Attempts at documents that may hold a licence, and told nothing."""
     documents = views.unread_documents(evidence, refs)
-    files = tuple(reading for reading in evidence.unread(refs) if LICENCE_PART.fullmatch(reading.part))
+    files = tuple(
+        reading
+        for reading in evidence.unread(refs)
+        if LICENCE_PART.fullmatch(reading.part) or MANIFEST_PART.fullmatch(reading.part)
+    )
     return documents + files
 
 
 def _unrestricted(evidence: EvidenceSet, refs: tuple[ArtifactRef, ...], what: str) -> Finding:
-    """No restriction was found; of what names no licence, because it could not be read?"""
-    silent = tuple(ref for ref in refs if not any(evidence.of(name, [ref]) for name in LICENCE_KINDS))
-    unread = _unread_terms(evidence, silent)
+    """No restriction was found; might one stand where nothing could be read?"""
+    unread = _unread_terms(evidence, refs)
     return cannot_tell(unread) if unread else no(evidence.places(refs, what))
 
 
 def _named(found: tuple[Evidence, ...]) -> str:
-    return ", ".join(dict.fromkeys(f"{item.value['licence']} ({item.ref.id})" for item in found[:4]))
+    return ", ".join(
+        dict.fromkeys(f"{' and '.join(licences_of(item)[:3])} ({item.ref.id})" for item in found[:4])
+    )
 
 
 def code_is_openly_licensed(evidence: EvidenceSet) -> Finding:
     """Is the project's code under an open licence?"""
     repositories = views.code_repositories(evidence)
-    found = _of(evidence, repositories, (None, "code"), frozenset({"open"}))
+    found = stated(evidence, repositories, (None, "code"), frozenset({"open"}))
     if found:
         return yes(found, f"code: {_named(found)}")
     unread = _unread_terms(evidence, repositories)
@@ -93,7 +81,7 @@ def code_is_openly_licensed(evidence: EvidenceSet) -> Finding:
 def weights_are_openly_licensed(evidence: EvidenceSet) -> Finding:
     """Are the tuned weights tagged or stated to be under an open licence?"""
     models = views.tuned_models(evidence) or views.base_models(evidence)
-    found = _of(evidence, models, (None, "weights"), frozenset({"open"}))
+    found = stated(evidence, models, (None, "weights"), frozenset({"open"}))
     if found:
         return yes(found, f"weights: {_named(found)}")
     unread = _unread_terms(evidence, models)
@@ -115,7 +103,7 @@ def _restricted(evidence: EvidenceSet, kinds: frozenset[str]) -> Finding:
     if found:
         return yes(found, f"restricted: {_named(found)}")
     models = views.tuned_models(evidence) + views.base_models(evidence)
-    return _unrestricted(evidence, models, "restrictions")
+    return _unrestricted(evidence, models + views.code_repositories(evidence), "restrictions")
 
 
 def base_is_known_restricted(evidence: EvidenceSet) -> Finding:
@@ -137,7 +125,7 @@ def data_is_restricted(evidence: EvidenceSet) -> Finding:
         views.owner(ref) for ref in views.tuned_models(evidence) + views.code_repositories(evidence)
     )
     sets = tuple(ref for ref in evidence.refs(Role.RL_DATA, Role.LLM_DATA) if views.owner(ref) in own)
-    found = _of(evidence, sets, (None, "data"), USE_RESTRICTED | BESPOKE) + _of(
+    found = stated(evidence, sets, (None, "data"), USE_RESTRICTED | BESPOKE) + stated(
         evidence, views.code_repositories(evidence), ("data",), USE_RESTRICTED | BESPOKE
     )
     if found:
@@ -148,20 +136,38 @@ def data_is_restricted(evidence: EvidenceSet) -> Finding:
 def code_is_bespoke(evidence: EvidenceSet) -> Finding:
     """Is the code repository itself under a licence of the makers' own?"""
     repositories = views.code_repositories(evidence)
-    found = _of(evidence, repositories, (None,), BESPOKE | USE_RESTRICTED)
+    found = stated(evidence, repositories, (None,), BESPOKE | USE_RESTRICTED)
     texts = tuple(item for item in found if item.kind != "licence.mention")
     if texts:
         return yes(texts, f"repository: {_named(texts)}")
     return _unrestricted(evidence, repositories, "licence of the repository")
 
 
+def statements_disagree(evidence: EvidenceSet) -> Finding:
+    """Do tag, licence file, package metadata and prose state open terms here and restrictive ones there?"""
+    tuned, bases = views.tuned_models(evidence), views.base_models(evidence)
+    places = tuned + views.code_repositories(evidence)
+    found = disagreements(evidence, places)
+    grave = [one for one in found if one.on_openness]
+    bound = base_binds_more(evidence, tuned, bases)
+    if grave:
+        told = "; ".join(dict.fromkeys(str(one) for one in grave[:2]))
+        return yes([item for one in grave for item in one], told)
+    if unread := _unread_terms(evidence, places):
+        return cannot_tell(unread)
+    # An open licence instead of another one, or a base that binds more: told, and no contradiction here.
+    shown = [*found[:2], *([bound] if bound else [])]
+    note = "; ".join(dict.fromkeys(map(str, shown)))
+    return no(evidence.places(places, "tag, licence files, prose"), note, [i for one in shown for i in one])
+
+
 def tag_is_missing(evidence: EvidenceSet) -> Finding:
     """Do the weights carry no licence that can be identified?"""
     models = views.tuned_models(evidence)
-    stated = tuple(
-        item for name in LICENCE_KINDS for item in evidence.of(name, models) if _kind(item) != "unknown"
+    known = tuple(
+        item for name in LICENCE_KINDS for item in evidence.of(name, models) if kinds_of(item) - {"unknown"}
     )
-    if stated or not models:
+    if known or not models:
         return no(evidence.places(models, "licence tag"))
     unread = _unread_terms(evidence, models)
     if unread:
@@ -187,7 +193,7 @@ def has_any_licence(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="license",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         code_is_openly_licensed,
@@ -197,6 +203,7 @@ RULE = Rule(
         base_is_known_restricted,
         data_is_restricted,
         code_is_bespoke,
+        statements_disagree,
         tag_is_missing,
         has_any_licence,
     ),
@@ -215,6 +222,13 @@ RULE = Rule(
             no=(code_is_openly_licensed,),
             confidence=0.85,
             because="The weights are under a licence of the makers' own, and no code is openly licensed",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            yes=(statements_disagree,),
+            any_yes=(code_is_openly_licensed, weights_are_openly_licensed),
+            confidence=0.55,
+            because="One place states open terms for what another one restricts",
         ),
         Row(
             rating=Rating.PARTIAL,

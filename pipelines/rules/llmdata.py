@@ -11,7 +11,8 @@ full and downloadable is open; named in part, an extract, or behind a gate is pa
 available sources" or a token count alone is closed.
 
 Known misreadings: the `datasets:` of a tuned card are tuning data; a corpus named as a benchmark or
-for comparison is not training data; data of one base does not open another.
+for comparison is not training data; data of one base does not open another; a count of tokens names
+no data.
 """
 
 from __future__ import annotations
@@ -158,16 +159,6 @@ def _known(evidence: EvidenceSet, rating: str) -> Finding:
     return no(evidence.places(views.lineage_entries(evidence), "what is known of the base"))
 
 
-def another_base_is_unread(evidence: EvidenceSet) -> Finding:
-    """Is there a further base of which nothing is publicly known and whose documents could not be read?"""
-    entries = views.lineage_entries(evidence)
-    known = [ref for ref in entries if evidence.is_read(ref)]
-    unread = evidence.unread(entries) + views.unread_documents(evidence, views.base_models(evidence))
-    if unread and len(known) < len(evidence.project.llmbase):
-        return yes((), f"could not be read: {unread[0].ref}")
-    return no(evidence.places(entries + views.base_models(evidence), "bases"))
-
-
 def base_documents_are_read(evidence: EvidenceSet) -> Finding:
     """Could the documents be read in which the base's data would be told?"""
     documents = _base_documents(evidence)
@@ -188,7 +179,7 @@ def is_a_framework(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="llmdata",
-    version=2,
+    version=3,
     checks=(
         has_released_dataset,
         releases_only_part,
@@ -199,7 +190,6 @@ RULE = Rule(
         base_is_known_open,
         base_is_known_partial,
         base_is_known_closed,
-        another_base_is_unread,
         base_documents_are_read,
         is_a_framework,
     ),
@@ -211,17 +201,17 @@ RULE = Rule(
             because="Only part of the pretraining data is released",
         ),
         Row(
+            rating=Rating.PARTIAL,
+            yes=(base_is_known_closed,),
+            any_yes=(has_released_dataset, names_public_corpora, base_is_known_open),
+            confidence=0.5,
+            because="One of the bases has public pretraining data, another has not",
+        ),
+        Row(
             rating=Rating.OPEN,
             yes=(has_released_dataset,),
             confidence=0.9,
             because="The pretraining data is named and can be downloaded by anyone",
-        ),
-        Row(
-            rating=Rating.PARTIAL,
-            yes=(base_is_known_closed,),
-            any_yes=(names_public_corpora, base_is_known_open),
-            confidence=0.5,
-            because="One of the bases has public pretraining data, another has not",
         ),
         Row(
             rating=Rating.PARTIAL,
@@ -231,21 +221,20 @@ RULE = Rule(
             because="Some of the pretraining data is named and public, the rest is not",
         ),
         Row(
-            rating=Rating.OPEN,
-            yes=(names_public_corpora,),
-            confidence=0.55,
-            because="The base was pretrained on named public corpora",
-        ),
-        Row(
             rating=Rating.PARTIAL,
             yes=(names_restricted_corpora,),
             confidence=0.55,
             because="The pretraining corpora are named, but not all of them can be downloaded",
         ),
         Row(
+            rating=Rating.OPEN,
+            yes=(names_public_corpora,),
+            confidence=0.55,
+            because="The base was pretrained on named public corpora",
+        ),
+        Row(
             rating=Rating.CLOSED,
             yes=(base_is_known_closed,),
-            unless=(another_base_is_unread,),
             confidence=0.85,
             because="The base's pretraining data is not disclosed",
         ),

@@ -103,8 +103,10 @@ def works_with_public_bases(evidence: EvidenceSet) -> Finding:
 def is_a_framework(evidence: EvidenceSet) -> Finding:
     """Does the project ship code but no model of its own?"""
     repositories = views.code_repositories(evidence)
+    if not views.is_framework(evidence):
+        return no(evidence.places(repositories), "the project has a model of its own, or no code")
     found = evidence.of("tree.files", repositories, role="code")
-    if views.is_framework(evidence) and found:
+    if found:
         return yes(found, "the project ships no model of its own")
     unread = evidence.unread(repositories, "tree")
     return cannot_tell(unread) if unread else no(evidence.places(repositories))

@@ -10,7 +10,8 @@ with one of the other two is open; code that only runs the model, or that only t
 own training is not there, is partial; no repository, or hardly more than a loader, is closed.
 
 Known misreadings: a big repository is not a complete one; a repository of a general framework or of
-the base is not the project's own; "code coming soon" is no code; test files are not entry points.
+the base is not the project's own; "code coming soon" is no code; test files are not entry points; a
+snippet in a card that loads the weights is no repository.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def has_substantial_code(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="opencode",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         has_code_repository,
@@ -156,7 +157,7 @@ RULE = Rule(
         product_row(0.9),
         Row(
             rating=Rating.PARTIAL,
-            yes=(has_training_code, only_tunes),
+            yes=(only_tunes,),
             confidence=0.6,
             because="Code to tune the released weights is public, the code that trained them is not",
         ),
@@ -187,16 +188,16 @@ RULE = Rule(
             because="Training code is public, with data preparation, configuration or running code beside it",
         ),
         Row(
-            rating=Rating.PARTIAL,
-            yes=(has_training_code,),
-            confidence=0.5,
-            because="Some training code is public, without data preparation or code to run the model",
-        ),
-        Row(
             rating=Rating.OPEN,
             yes=(has_code_repository, documents_training, has_data_preparation),
             confidence=0.6,
             because="Data preparation is public and the commands for training are documented",
+        ),
+        Row(
+            rating=Rating.PARTIAL,
+            yes=(has_training_code,),
+            confidence=0.5,
+            because="Some training code is public, without data preparation or code to run the model",
         ),
         Row(
             rating=Rating.PARTIAL,

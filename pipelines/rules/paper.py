@@ -52,7 +52,7 @@ def has_reviewed_base_paper_of_the_makers(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="paper",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         has_reviewed_own_paper,
@@ -60,13 +60,13 @@ RULE = Rule(
         documents_are_read,
     ),
     table=(
-        product_row(0.9),
         Row(
             rating=Rating.OPEN,
             yes=(has_reviewed_own_paper,),
             confidence=0.6,
             because="A peer-reviewed paper covers the model",
         ),
+        product_row(0.9),
         Row(
             rating=Rating.PARTIAL,
             yes=(has_reviewed_base_paper_of_the_makers,),

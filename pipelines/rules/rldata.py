@@ -10,7 +10,8 @@ wrote it; part of it, or public data of which some is withheld, is partial; noth
 "in-house" is closed.
 
 Known misreadings: evaluation sets are not tuning data; a dataset repository that is empty or gated
-is not released; pretraining corpora are another dimension.
+is not released; pretraining corpora are another dimension; data that another model wrote is data all
+the same.
 """
 
 from __future__ import annotations

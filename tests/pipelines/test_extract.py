@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.artifacts import base_artifacts, linked_artifacts
 from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet, Reading
-from pipelines.extract import EXTRACTOR_VERSION, extract, extractor_of
+from pipelines.extract import EXTRACTOR_VERSION, READERS, extract, extractor_of
 from pipelines.extract.base import MAX_QUOTE
 from pipelines.model import (
     Artifact,
@@ -64,6 +65,9 @@ TEXT_PARTS = (
     (ArtifactKind.GITHUB, "file:README.md"),
     (ArtifactKind.GITHUB, "file:docs/guide.rst"),
     (ArtifactKind.GITHUB, "file:LICENSE"),
+    (ArtifactKind.GITHUB, "file:pyproject.toml"),
+    (ArtifactKind.GITHUB, "file:setup.cfg"),
+    (ArtifactKind.GITHUB, "file:setup.py"),
     (ArtifactKind.HF_MODEL, "card"),
     (ArtifactKind.HF_DATASET, "card"),
     (ArtifactKind.HF_MODEL, "file:USE_POLICY.md"),
@@ -209,7 +213,7 @@ def test_parts_for_people_only_have_no_extractor() -> None:
     for kind, part in (
         (ArtifactKind.GITHUB, "tags"),
         (ArtifactKind.GITHUB, "releases"),
-        (ArtifactKind.GITHUB, "file:pyproject.toml"),
+        (ArtifactKind.GITHUB, "file:tools/pyproject.toml"),
         (ArtifactKind.GITHUB, "file:requirements.txt"),
         (ArtifactKind.GITHUB, "file:src/requirements-dev.txt"),
     ):
@@ -220,9 +224,16 @@ def test_parts_for_people_only_have_no_extractor() -> None:
     )
 
 
-def test_the_version_names_what_the_extractors_say() -> None:
+def test_the_version_names_what_the_extractors_say(root) -> None:
     assert len(EXTRACTOR_VERSION) == 16
     assert int(EXTRACTOR_VERSION, 16) >= 0
+    used, left = set(), sorted((root / "pipelines/extract").glob("*.py"))
+    while left:
+        text = left.pop().read_text(encoding="utf-8")
+        found = set(re.findall(r"^from pipelines\.(\w+) import", text, re.MULTILINE)) - used - {"extract"}
+        used |= found
+        left += [root / f"pipelines/{name}.py" for name in found]
+    assert sorted(used) == sorted(READERS), "what reading a document rests on"
 
 
 # --- a whole project, from documents to proposals -------------------------------------------------

@@ -262,6 +262,21 @@ def test_a_clause_within_a_short_text_makes_it_another_licence() -> None:
     assert "MIT" not in found(MIT[:at] + clause + MIT[at:], "text")
 
 
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [
+        (
+            "deal\nin the Software without restriction",
+            "deal\nin the Software for non-commercial purposes without restriction",
+        ),
+        ("subject to the following conditions", "subject to the following conditions, and not commercially"),
+    ],
+)
+def test_a_few_words_against_commerce_make_it_another_licence(words: str, more: str) -> None:
+    assert words in MIT
+    assert "MIT" not in found(MIT.replace(words, more), "text")
+
+
 def test_terms_added_to_a_text_are_found_beside_it() -> None:
     text = packaged("Apache-2.0") + "\n\nThe weights may be used for non-commercial purposes only.\n"
     assert found(text) == ["Apache-2.0", "LicenseRef-non-commercial"]
@@ -486,7 +501,7 @@ def test_hostile_files_are_read_in_bounded_time(text: str) -> None:
 def test_the_patterns_leave_other_things_alone() -> None:
     assert not licence_words.COPYRIGHT_LINE.search("Copyright and Related Rights are waived")
     assert not licence_words.COPYRIGHT_LINE.search("the copyright holder grants")
-    assert not licence_words.ADDRESS_OR_PLACEHOLDER.search("a < b and [the Software]")
+    assert not licence_words.NO_WORDS.search("a < b and [the software], at&t")
     assert licence_words.WORD.findall("a.b 2.0.") == ["a", "b", "2.0"]
     assert not licence_table.CLASSIFIER_HEAD.match("Topic :: License")
     assert not licence_table.REFERENCE_HEAD.match("license-ref")
