@@ -9,7 +9,7 @@ inference, and words on keys, prices and waiting lists. A free endpoint or a ser
 start is open; a demo, a key or a sign-up is partial; none is closed.
 
 Known misreadings: a closed product's API is not open access; `inference: false` speaks against the
-Hub's widget; a server of a general library is not the project's.
+Hub's widget; a server of a general library is not the project's; a demo that was switched off is none.
 """
 
 from __future__ import annotations
@@ -23,6 +23,14 @@ from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 SPACE = re.compile(r"huggingface\.co/spaces/(?!\S*leaderboard)|\bdemo\b|playground|//chat\.", re.IGNORECASE)
+
+OVER = re.compile(
+    r"\b(?:suspended|discontinued|(?:taken|shut)\s+down|no\s+longer|not\s+(?:currently\s+)?available|unavailable|"
+    r"offline\b|under\s+maintenance)|下线|暂停|停止服务",
+    re.IGNORECASE,
+)
+"""What is said of a demo that there was."""
+PROMISED = re.compile(r"\bcoming\s+soon\b|\bwill\s+(?:be|release)|即将", re.IGNORECASE)
 
 
 def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
@@ -73,6 +81,9 @@ def has_demo(evidence: EvidenceSet) -> Finding:
         for item in evidence.of("link", documents, kind="web")
         if SPACE.search(item.value["id"] + " " + item.value["text"])
     ) + views.statements(evidence, documents, "demo_offer")
+    # One document that says the demo is over outweighs those that nobody has changed since.
+    is_over = any(OVER.search(item.passage) for item in found)
+    found = () if is_over else tuple(item for item in found if not PROMISED.search(item.passage))
     if found:
         return yes(found, f"demo: {clip(found[0].passage, 80)}")
     unread = views.unread_documents(evidence, documents)
@@ -121,7 +132,7 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="api",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         has_api_server,

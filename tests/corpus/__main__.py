@@ -12,6 +12,7 @@ BENCHMARKS = {
     "kills": "nights that are killed",
     "scale": "nights with thousands of projects",
     "rerate": "how many projects a second are rated again from what is stored",
+    "licences": "how well and how fast licence texts are recognised",
     "demo": "what the rules find in the sandbox, against what a careful reader finds",
 }
 

@@ -1,4 +1,4 @@
-"""Licence texts recognised: `python tests/corpus/licences.py [--shared FOLDER] [--json FILE] [--speed]`.
+"""Licence texts recognised: `make bench ARGS=licences`.
 
 Three parts, each with the share that is right and every miss:
 
