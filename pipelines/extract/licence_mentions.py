@@ -11,19 +11,17 @@ import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
 
 from pipelines.extract.base import folded
+from pipelines.extract.licence_badges import licences_of_badge
 from pipelines.extract.licence_links import licence_of_link
 from pipelines.extract.licence_scope import scopes_of
 from pipelines.extract.licence_table import (
     LICENCE_WORD,
     LicenceId,
     licence_facts,
-    licences_in_expression,
     may_hold_name,
     name_parts,
-    normalise_licence,
     prose_names,
 )
 from pipelines.markdown import Document, Link, Sentence, parse_markdown
@@ -163,8 +161,6 @@ MAY_FOLLOW = frozenset(
     "allowing that this the see unless where when per via all also not terms style open free".split()
 )
 OF_TERMS = re.compile(r"licen[cs]e|\bterms\b|许可|协议", re.IGNORECASE)
-BADGE_LABEL = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)
-BADGE_PATH = re.compile(r"/badge/(?P<badge>[^/?\#]{1,200})", re.VERBOSE)
 
 
 def find_licence_mentions(text: str) -> list[LicenceMention]:
@@ -380,27 +376,7 @@ def _of_address(
 
 
 def _of_badge(link: Link) -> Iterator[LicenceMention]:
-    """A licence badge: label and message stand in the address of the image, or in its alternative text."""
-    try:
-        path = urlsplit(link.url).path
-    except ValueError:
-        return
-    badge = BADGE_PATH.search(path)
-    label, message = link.text, ""
-    if badge:
-        pieces = [
-            piece.replace("\0", "-") for piece in unquote(badge["badge"]).replace("--", "\0").split("-")
-        ]
-        # LABEL-MESSAGE-COLOUR, or MESSAGE-COLOUR; the message itself may hold single hyphens.
-        label = f"{link.text} {pieces[0]}" if len(pieces) > 2 else link.text
-        message = "-".join(pieces[1:-1] if len(pieces) > 2 else pieces[:1]).replace("_", " ")
-    if not BADGE_LABEL.search(f"{label} {message}"):
-        return
-    alt = re.sub(r"^\W*licen[cs]e\W+", "", link.text, flags=re.IGNORECASE)
-    for name in (message, alt):
-        licences = (known,) if (known := normalise_licence(name)) else licences_in_expression(name)
-        for licence in licences:
-            for scope in scopes_of(f"{label} ", len(label), len(label), 0, ""):
-                yield LicenceMention(licence, scope, link.start, link.end)
-        if licences:
-            return
+    label, licences = licences_of_badge(link.url, link.text)
+    for licence in licences:
+        for scope in scopes_of(f"{label} ", len(label), len(label), 0, ""):
+            yield LicenceMention(licence, scope, link.start, link.end)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import licence_words
-from pipelines.extract import licence_mentions, licence_notices, licence_scope, licence_table
+from pipelines.extract import licence_badges, licence_mentions, licence_notices, licence_scope, licence_table
 from pipelines.extract.licence_table import KINDS, RESTRICTIONS, name_key, packaged_data, written_facts
 from pipelines.extract.licences import (
     find_licence_mentions,
@@ -516,8 +516,8 @@ def test_the_patterns_leave_other_things_alone() -> None:
     assert not licence_mentions.NAMED_CUSTOM.search("released under the Open Source License")
     assert not licence_mentions.NAME_GAP.fullmatch(" Spark ")
     assert not licence_mentions.NEXT_WORD.match(", and")
-    assert not licence_mentions.BADGE_PATH.search("/github/license/finch/robin")
-    assert not licence_mentions.BADGE_LABEL.search("silence")
+    assert not licence_badges.PATH.search("/github/license/finch/robin")
+    assert not licence_badges.LABEL.search("silence")
     assert not licence_mentions.OPENING_BRACKET.fullmatch(" and (")
     assert not licence_scope.NOUN.search("an open-source effort, modelled and encoded")
     assert not licence_scope.CLAUSE_EDGE.search("code, weights and data")
