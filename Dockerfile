@@ -14,6 +14,7 @@ COPY pipelines ./pipelines
 COPY db ./db
 COPY spiders ./spiders
 COPY crawler ./crawler
+COPY review ./review
 COPY sandbox ./sandbox
 RUN /opt/openness/bin/pip install --no-deps --no-build-isolation --no-compile . \
     && /opt/openness/bin/python -m compileall -q -j 0 /opt/openness/lib

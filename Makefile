@@ -9,10 +9,10 @@ ARGS ?=
 LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs corpus bench lock clean
+.PHONY: help setup run test check format docs screenshots corpus bench lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## install everything that is locked into .venv, and this project with it
 
@@ -66,6 +66,9 @@ format: $(READY) ## put every file into the one format
 docs: $(READY) ## write the pages that are made from the code
 	$(PY) -m pipelines.rubric_page > docs/rubric.md~
 	mv docs/rubric.md~ docs/rubric.md
+
+screenshots: $(READY) ## the pictures of the review desk in docs/screenshots; needs Chromium
+	$(PY) -m tests.review.browser.screenshots $(ARGS)
 
 corpus: $(READY) ## the main job over a recorded corpus, where there is one
 	$(PY) tests/corpus/run.py $(ARGS)

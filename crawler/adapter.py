@@ -40,11 +40,15 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
         yield piece
 
 
-def raise_unread(error: Exception, url: str, rules: TransportRules) -> NoReturn:
-    """Turn an exception of requests or urllib3 into Unread, without bodies and secrets."""
+def raise_unread(error: Exception, url: str, rules: TransportRules, *, divisible: bool) -> NoReturn:
+    """Turn an exception of requests or urllib3 into Unread, without bodies and secrets.
+
+    Where no answer came in time, what is `divisible` had better be asked in smaller questions.
+    """
     where = address(url)
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        raise Unread(VisitStatus.FAILED, f"no answer from {where} in time", too_much=True) from error
+        reason = f"no answer from {where} in time"
+        raise Unread(VisitStatus.FAILED, reason, too_much=divisible, silent=not divisible) from error
     if isinstance(error, (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)):
         raise Unread(VisitStatus.FAILED, f"the answer of {where} broke off", again=True) from error
     if isinstance(error, requests.exceptions.SSLError):
@@ -59,8 +63,11 @@ class PatientAdapter(HTTPAdapter):
     """One limit's rules and counts around every request: mount it on the client's session.
 
     Subclasses say what the service tells of its limit and what is charged. Raises Unread where no
-    whole answer came; answers with an error status are returned.
+    whole answer came; answers with an error status are returned. `divisible`: many things are asked
+    about at once, and whoever asks can ask about fewer.
     """
+
+    divisible = False
 
     def __init__(
         self,
@@ -166,5 +173,5 @@ class PatientAdapter(HTTPAdapter):
             finally:
                 response.close()
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise_unread(error, url, self.rules)
+            raise_unread(error, url, self.rules, divisible=self.divisible)
         return response, Answer(status=response.status_code, headers=lower_keys(response.headers), body=body)

@@ -2,6 +2,7 @@
 
     ARCHIVE/ab/cd/abcd….gz    a body, readable with zcat
     ARCHIVE/tmp/              files being written
+    ARCHIVE/tmp/put/          which bodies still wait for their rows, see `crawler.marks`
 
 A file appears under its name whole or not at all: it is written under tmp/, synced, and renamed.
 So any number of processes may share an archive, and a crash leaves nothing but a file under tmp/,
@@ -11,6 +12,7 @@ which the next writer removes.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gzip
 import logging
 import math
@@ -20,13 +22,14 @@ import secrets
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256 as new_sha256
 from pathlib import Path
 from stat import S_ISREG
 
+from crawler.marks import Mark, Marks, Owner, load_marks
 from pipelines.errors import StorageError
 from pipelines.model import digest_bytes
 
@@ -41,7 +44,6 @@ _GRACE_SECONDS = 60
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEVEL = 6
 _SUFFIX = ".gz"
-
 
 FOLDERS = tuple(f"{number:02x}" for number in range(256))
 """The folders of bodies: the first two hex digits of their digests."""
@@ -120,7 +122,22 @@ class Archive:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._tmp = self.path / "tmp"
+        self._put = self._tmp / "put"
         self._cleaned = False
+        self._marks: Marks | None = None
+
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:
+        # To a process that reads for a run: it puts nothing.
+        return Archive, (self.path,)
+
+    def mark_for(self, owner: Owner) -> None:
+        """From now on mark what `put` adds, until `settle` says that its rows are committed."""
+        self._marks = Marks(self._put, owner)
+
+    def settle(self, digests: Iterable[str]) -> None:
+        """The rows of these bodies are committed."""
+        if self._marks is not None:
+            self._marks.lift(digests)
 
     def put(self, body: bytes) -> str:
         """Keep the bytes; their sha256 (hex). They are on the disk when this returns.
@@ -130,7 +147,7 @@ class Archive:
         """
         sha256 = digest_bytes(body)
         target = self._file(sha256)
-        if target.exists():
+        if self._is_there_to_stay(target, sha256):
             with contextlib.suppress(StorageError):
                 self.get(sha256)
                 return sha256
@@ -140,7 +157,7 @@ class Archive:
             if not self._cleaned:
                 self._cleaned = True
                 self.clean()
-            self._write(target, gzip.compress(body, _LEVEL, mtime=0))
+            self._write(target, sha256, gzip.compress(body, _LEVEL, mtime=0))
         except OSError as error:
             raise StorageError(
                 f"the archive {self.path} cannot be written: {error.strerror or error}"
@@ -231,13 +248,33 @@ class Archive:
             raise StorageError(f"the body {sha256} in {path} cannot be removed: {error.strerror}") from error
         return size
 
+    def marks(self) -> Iterator[Mark]:
+        """The bodies that wait for their rows, of whatever run. Raises StorageError."""
+        return load_marks(self._put)
+
+    def take_back(self, mark: Mark) -> bool:
+        """Take a body away that a run has put in vain; False where somebody has put it since. Raises StorageError."""
+        target = self._file(mark.sha256)
+        try:
+            with target.open("rb") as file:
+                # Whoever puts the same bytes holds this, too: it sees either the body or that it is gone.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(file.fileno()).st_mtime_ns != mark.written:
+                    return False
+                target.unlink()
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        except OSError as error:
+            raise StorageError(f"the body in {target} cannot be removed: {error.strerror}") from error
+        return True
+
     def clean(self) -> int:
         """Remove temporary files whose writer is gone; how many."""
         removed = 0
         if not self._tmp.is_dir():
             return removed
         for path in self._tmp.iterdir():
-            if _is_abandoned(path):
+            if path != self._put and _is_abandoned(path):
                 # Another process may be cleaning too.
                 with contextlib.suppress(FileNotFoundError):
                     path.unlink()
@@ -249,7 +286,24 @@ class Archive:
             raise StorageError(f"{sha256[:80]!r} is not a sha256 digest")
         return self.path / sha256[:2] / sha256[2:4] / f"{sha256}{_SUFFIX}"
 
-    def _write(self, target: Path, content: bytes) -> None:
+    def _is_there_to_stay(self, target: Path, sha256: str) -> bool:
+        """Whether a body is there, and nobody takes it back any more who has put it before."""
+        if self._marks is not None and sha256 in self._marks:
+            return target.exists()
+        try:
+            with target.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                # A new time: it is not only the body of that other run now.
+                now = time.time_ns()
+                os.utime(file.fileno(), ns=(now, now))
+                return os.fstat(file.fileno()).st_nlink > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            # Files of another user or a system without locks: then it is only looked at.
+            return target.exists()
+
+    def _write(self, target: Path, sha256: str, content: bytes) -> None:
         name = f"{socket.gethostname()}~{os.getpid()}~{secrets.token_hex(8)}"
         temporary = self._tmp / name
         try:
@@ -257,6 +311,9 @@ class Archive:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
+                written = os.fstat(file.fileno()).st_mtime_ns
+            if self._marks is not None:
+                self._marks.set(sha256, written)
             new = [folder for folder in (target.parent, target.parent.parent) if not folder.exists()]
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(temporary, target)
@@ -281,8 +338,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in sorted(names))
 
 
-_SIZES = 1 << 32
-"""Gzip tells the size modulo this, in the last four bytes."""
+_SIZES = 1 << 32  # gzip tells the size modulo this, in the last four bytes
 
 
 def _told_size(path: Path, length: int) -> int:
@@ -294,8 +350,7 @@ def _told_size(path: Path, length: int) -> int:
         return int.from_bytes(file.read(4), "little")
 
 
-_SHORTEST = 20
-"""Bytes of a gzip file around nothing."""
+_SHORTEST = 20  # bytes of a gzip file around nothing
 
 
 def _fault_of(path: Path, sha256: str, size: int) -> str:

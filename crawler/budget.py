@@ -48,8 +48,9 @@ USUAL_RATES: Mapping[str, Rates] = {
     "web": Rates(cold=Fraction(2), warm=Fraction(2)),
 }
 WITHOUT_TOKEN: Mapping[str, Rates] = {
-    # Facts, head, tree and the two most telling files; GitHub charges strangers for a 304, too.
-    "github": Rates(cold=Fraction(5), warm=Fraction(1)),
+    # Facts, head, tree, two lists and what there is of files, twelve at the most: ten on the recorded average.
+    # GitHub charges strangers for a 304, too.
+    "github": Rates(cold=Fraction(10), warm=Fraction(1)),
 }
 _UNKNOWN = Rates(cold=Fraction(1), warm=Fraction(1))
 

@@ -33,6 +33,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "discover": ("crawler.commands.discover", "Look for new model projects."),
     "candidates": ("crawler.commands.discover", "The queue of discovered projects."),
     "proposals": ("crawler.commands.proposals", "The review queue in the terminal."),
+    "review": ("crawler.commands.review", "The review queue in the browser."),
+    "user": ("crawler.commands.users", "Accounts of the review desk, and tokens for programs."),
+    "audit": ("crawler.commands.audit", "The audit log of the review desk."),
     "explain": ("crawler.commands.proposals", "From a proposed class back to the bytes it rests on."),
     "import": ("crawler.commands.exchange", "Take over seeds or published ratings."),
     "export": ("crawler.commands.exchange", "Write ratings or proposals."),
@@ -96,7 +99,7 @@ def set_up_logging(log_format: str, verbose: bool) -> None:
         JsonFormatter() if log_format == "json" else TextFormatter("%(levelname)s %(name)s: %(message)s")
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("crawler", "db", "pipelines", "spiders"):
+    for name in ("crawler", "db", "pipelines", "review", "spiders"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
 
 

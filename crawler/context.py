@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from crawler.settings import Settings
 from db.session import make_engine, upgrade
 from pipelines.errors import StorageError, UsageError
 from pipelines.lineage_data import BaseModel, parse_lineage
+from pipelines.model import ArtifactKind
 from pipelines.rubric import Rubric, load_rubric
 
 if TYPE_CHECKING:
@@ -118,15 +119,42 @@ def transport_rules(settings: Settings) -> TransportRules:
     )
 
 
-def make_sources(context: Context, bases: list[BaseModel] | None) -> list[Source]:
-    """Every source, as the settings say. The imports are slow and wait until a crawl needs them."""
+def make_sources(
+    context: Context, bases: list[BaseModel] | None, *, soon: Collection[ArtifactKind] = ()
+) -> list[Source]:
+    """Every source, as the settings say. The imports are slow and wait until a crawl needs them.
+
+    `soon`: what will be visited for sure, so that sources get ready for it that take their time.
+    """
+    from crawler.sources.lineage import LineageSource
+    from crawler.sources.web import WebSource
+    from spiders.protocol import Limits
+
+    settings, clock = context.settings, context.clock
+    agent = settings.user_agent
+    web = WebSource(
+        user_agent=agent,
+        clock=clock,
+        gateway=settings.web_gateway or None,
+        allow_private_hosts=frozenset(settings.allow_private_hosts),
+        limits=Limits(timeout=settings.http_timeout, delay=settings.page_delay),
+    )
+    if ArtifactKind.WEB in soon:
+        # Its worker imports while this process does.
+        web.prepare()
+    try:
+        return [*_api_sources(context), web, LineageSource(bases=bases, clock=clock)]
+    except BaseException:
+        web.close()
+        raise
+
+
+def _api_sources(context: Context) -> list[Source]:
+    """The sources that have an API."""
     from crawler.sources.arxiv import ArxivSource
     from crawler.sources.github import GitHubSource
     from crawler.sources.huggingface import HuggingFaceSource
-    from crawler.sources.lineage import LineageSource
     from crawler.sources.pypi import PyPISource
-    from crawler.sources.web import WebSource
-    from spiders.protocol import Limits
 
     settings, clock = context.settings, context.clock
     agent, rules = settings.user_agent, transport_rules(settings)
@@ -154,12 +182,4 @@ def make_sources(context: Context, bases: list[BaseModel] | None) -> list[Source
             delay_seconds=settings.arxiv_delay,
             rules=rules,
         ),
-        WebSource(
-            user_agent=agent,
-            clock=clock,
-            gateway=settings.web_gateway or None,
-            allow_private_hosts=frozenset(settings.allow_private_hosts),
-            limits=Limits(timeout=settings.http_timeout, delay=settings.page_delay),
-        ),
-        LineageSource(bases=bases, clock=clock),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from db.values import StoredCandidate
 from pipelines.artifact_ids import id_problem
 from pipelines.candidates import makers_of, propose_candidates
 from pipelines.errors import UsageError
-from pipelines.hub_models import ListedPage
 from pipelines.model import ArtifactKind, JsonValue
 
 if TYPE_CHECKING:
@@ -83,6 +82,54 @@ def check_makers(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+class Asking:
+    """The lists of makers on their way: they are asked for in threads of their own from now on.
+
+    Asked for are `makers`, those of the seeds when none are named. With `full` the lists are read
+    anew, whatever is kept of them.
+    """
+
+    def __init__(self, context: Context, makers: Sequence[str] = (), *, full: bool = False) -> None:
+        # The library beneath is slow to import, and waits until it is needed.
+        from crawler.sources.huggingface_listing import HuggingFaceListing
+
+        with session_scope(context.engine) as session:
+            self.makers = tuple(makers) or makers_of(load_projects(session))
+            pages = {} if full else load_pages(session)
+        settings = context.settings
+        self._hub = HuggingFaceListing(
+            endpoint=settings.hf_endpoint,
+            token=settings.hf_token.get_secret_value() if settings.hf_token else None,
+            user_agent=settings.user_agent,
+            clock=context.clock,
+            rules=transport_rules(settings),
+            known=pages,
+        )
+        self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="discovery")
+        self._pending = {self._pool.submit(self._hub.fetch_models, maker): maker for maker in self.makers}
+
+    @property
+    def usage(self) -> Usage:
+        """What has been spent so far."""
+        return self._hub.usage
+
+    def take(self, progress: Callable[[str, int, int], None] | None = None) -> list[Listing]:
+        """The lists, in the order of the makers, once they are all there."""
+        listings: dict[str, Listing] = {}
+        try:
+            for done in as_completed(self._pending):
+                listings[self._pending[done]] = done.result()
+                if progress:
+                    progress("discovery", len(listings), len(self.makers))
+        finally:
+            self.leave()
+        return [listings[maker] for maker in self.makers]
+
+    def leave(self) -> None:
+        """Ask for nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
 def discover(
     context: Context,
     run_id: int | None,
@@ -90,16 +137,18 @@ def discover(
     *,
     full: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    asking: Asking | None = None,
 ) -> Discovered:
     """List the models of the makers (those of the seeds, when none are named) and store the new candidates.
 
-    With `full` the lists are read anew, whatever is kept of them.
+    With `full` the lists are read anew, whatever is kept of them. `asking`: they are on their way already.
     """
-    with session_scope(context.engine) as session:
-        wanted = tuple(makers) or makers_of(load_projects(session))
-        pages = {} if full else load_pages(session)
-    found = Discovered(makers=len(wanted))
-    listings = _list_all(context, wanted, pages, found, progress)
+    asking = asking or Asking(context, makers, full=full)
+    found = Discovered(makers=len(asking.makers))
+    try:
+        listings = asking.take(progress)
+    finally:
+        found.usage = asking.usage
     for listing in listings:
         if listing.failure is not None:
             failure = listing.failure
@@ -130,44 +179,20 @@ def discover_safely(
     *,
     full: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
+    asking: Asking | None = None,
 ) -> Discovered:
     """`discover` as a step of a night: a defect of ours costs the discovery, not the night, and is told."""
     try:
-        return discover(context, run_id, full=full, progress=progress)
+        return discover(context, run_id, full=full, progress=progress, asking=asking)
     except Exception as error:
         log.exception("discovery broke off")
         return Discovered(internal_error=f"discovery: {type(error).__name__}: {error}")
 
 
-def _list_all(
-    context: Context,
-    makers: Sequence[str],
-    pages: Mapping[str, ListedPage],
-    found: Discovered,
-    progress: Callable[[str, int, int], None] | None,
-) -> list[Listing]:
-    """The lists of the makers, in the order of the makers."""
-    # The library beneath is slow to import, and waits until it is needed.
-    from crawler.sources.huggingface_listing import HuggingFaceListing
-
-    settings = context.settings
-    hub = HuggingFaceListing(
-        endpoint=settings.hf_endpoint,
-        token=settings.hf_token.get_secret_value() if settings.hf_token else None,
-        user_agent=settings.user_agent,
-        clock=context.clock,
-        rules=transport_rules(settings),
-        known=pages,
-    )
-    pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="discovery")
+def ask_safely(context: Context, *, full: bool = False) -> Asking | None:
+    """Ask for the lists ahead of the discovery of a night; None when that fails, which `discover_safely` tells then."""
     try:
-        pending = {pool.submit(hub.fetch_models, maker): maker for maker in makers}
-        listings: dict[str, Listing] = {}
-        for done in as_completed(pending):
-            listings[pending[done]] = done.result()
-            if progress:
-                progress("discovery", len(listings), len(makers))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        found.usage = hub.usage
-    return [listings[maker] for maker in makers]
+        return Asking(context, full=full)
+    except Exception:
+        log.debug("the lists of the makers could not be asked for", exc_info=True)
+        return None

@@ -6,10 +6,13 @@ processes of their own read it, while the next answers arrive. What is found is 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
 import signal
+import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,27 +20,31 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import forkserver
 from types import TracebackType
+from typing import Any
 
 from crawler.archive import Archive
 from crawler.extraction_worker import Extracted, begin, read
+from crawler.scratch import scratch_folder
 from db.values import StoredSnapshot
 from pipelines.model import Snapshot
 
 log = logging.getLogger(__name__)
 
 WORTH_PROCESSES = 300_000
-"""Bytes waiting from which processes pay: one takes a second to start, and reads a megabyte in three."""
+"""Bytes waiting from which processes pay: they take half a second to start, and one reads a megabyte in three."""
 
 MOST_PROCESSES = 4
 AHEAD = 3
 """Documents handed to each process before it asks for more."""
 
-BACKLOG = 12
-"""Documents that may wait for a process. What is more is read here, while there is nothing else to do."""
-
 MOST_TRIES = 3
 """Processes that may die over a document before it is given up: others died beside it, maybe."""
+
+HURRY_SECONDS = 0.5
+"""How long processes that are just being started are waited for when the run was cut off."""
 
 LONGEST_SILENCE = 300.0
 """Seconds without any result after which the processes are ended: one of them reads and reads."""
@@ -63,7 +70,8 @@ class Extraction:
         processes: int | None = None,
         worth: int = WORTH_PROCESSES,
     ) -> None:
-        self._archive = archive
+        # One of its own: whoever puts bodies into an archive holds what cannot be handed to a process.
+        self._archive = Archive(archive.path)
         self._wake = wake
         self._processes = usual_processes() if processes is None else processes
         self._worth = worth
@@ -71,6 +79,7 @@ class Extraction:
         self._waiting: deque[_Task] = deque()
         self._bytes = 0
         self._under_way: dict[Future[Extracted], _Task] = {}
+        self._starting: _Starting | None = None
         self._pool: ProcessPoolExecutor | None = None
         self._heard = 0.0
 
@@ -80,7 +89,12 @@ class Extraction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_pool(in_a_hurry=error is not None)
+        in_a_hurry = error is not None
+        if in_a_hurry:
+            # First of all: what is being started is waited for by whoever starts it.
+            _end_server(in_a_hurry=True)
+        self._end_pool(in_a_hurry)
+        _end_server(in_a_hurry=in_a_hurry)
 
     @property
     def is_busy(self) -> bool:
@@ -90,11 +104,17 @@ class Extraction:
     @property
     def wants_to_read(self) -> bool:
         """Would `collect` read something here, in this thread?"""
-        return len(self._soon) + len(self._waiting) > (BACKLOG if self._uses_processes else 0)
+        return bool(self._soon or self._waiting) and not self._uses_processes
 
     @property
     def _uses_processes(self) -> bool:
-        return self._pool is not None or (self._processes > 0 and self._bytes >= self._worth)
+        is_there = self._pool is not None or self._starting is not None
+        return is_there or (self._processes > 0 and self._bytes >= self._worth)
+
+    def prepare(self) -> None:
+        """Start the processes: there will be much to read, and they take their time."""
+        if self._processes > 0 and self._pool is None and self._starting is None:
+            self._starting = _Starting(self._processes, self._wake)
 
     def add(self, stored: StoredSnapshot, *, soon: bool = False) -> None:
         """Let a snapshot be read; before the others if it is wanted soon."""
@@ -102,13 +122,13 @@ class Extraction:
         self._bytes += stored.size
 
     def collect(self, seconds: float) -> list[Extracted]:
-        """What was read by now. Keeps the processes busy; where they do not keep up, reads here for about so long."""
+        """What was read by now. Keeps the processes busy; where there are none, reads here for about so long."""
         found = []
         if self._uses_processes:
             found = self._take_back()
             self._hand_out()
         until = time.monotonic() + seconds
-        while self.wants_to_read and (not self._uses_processes or time.monotonic() < until):
+        while self.wants_to_read:
             stored = self._next().stored
             found.append(read(self._archive, stored.id, _bare(stored)))
             if time.monotonic() >= until:
@@ -116,8 +136,10 @@ class Extraction:
         return found
 
     def wait(self, seconds: float) -> None:
-        """Wait so long at most for something to collect."""
-        if self._under_way:
+        """Wait so long at most for something to collect, or for processes that it can be handed to."""
+        if self._starting is not None:
+            self._starting.join(seconds)
+        elif self._under_way:
             wait(self._under_way, timeout=seconds, return_when=FIRST_COMPLETED)
 
     def _next(self) -> _Task:
@@ -126,13 +148,17 @@ class Extraction:
         return task
 
     def _hand_out(self) -> None:
+        self.prepare()
+        if self._starting is not None:
+            if self._starting.is_alive():
+                return
+            self._pool, self._starting = self._starting.pool, None
+        assert self._pool is not None
         while (self._soon or self._waiting) and len(self._under_way) < AHEAD * self._processes:
             task = self._next()
             if not self._under_way:
                 self._heard = time.monotonic()
             try:
-                if self._pool is None:
-                    self._pool = _start(self._processes)
                 with _blocked():
                     future = self._pool.submit(read, self._archive, task.stored.id, _bare(task.stored))
             except BrokenProcessPool:
@@ -190,6 +216,12 @@ class Extraction:
             process.kill()
 
     def _end_pool(self, in_a_hurry: bool) -> None:
+        if self._starting is not None:
+            # Processes that begin only now end by themselves: they do so with the one that started them.
+            self._starting.join(HURRY_SECONDS if in_a_hurry else None)
+            if self._starting.is_alive():
+                return
+            self._pool, self._starting = self._starting.pool, None
         if self._pool is None:
             return
         if in_a_hurry:
@@ -198,10 +230,32 @@ class Extraction:
         self._pool = None
 
 
+class _Starting(threading.Thread):
+    """Starts the processes while others go on with their work: starting them means to wait for their imports."""
+
+    def __init__(self, processes: int, wake: Callable[[], None]) -> None:
+        super().__init__(name="extraction-start", daemon=True)
+        self.pool = _start(processes)
+        self._processes = processes
+        self._wake = wake
+        self.start()
+
+    def run(self) -> None:
+        try:
+            with _blocked():
+                for _ in range(self._processes):
+                    self.pool.submit(os.getpid)
+        except (BrokenProcessPool, EOFError, OSError):
+            # Whoever hands it a document hears of it again, and starts another one.
+            log.debug("the processes that read ended as they began", exc_info=True)
+        finally:
+            self._wake()
+
+
 def usual_processes() -> int:
-    """How many processes read beside this one: none on a machine with a single core."""
+    """How many processes read beside this one, which mostly waits: none on a machine with a single core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(MOST_PROCESSES, cores - 1)
+    return min(MOST_PROCESSES, cores) if cores > 1 else 0
 
 
 @contextmanager
@@ -215,12 +269,42 @@ def _blocked() -> Iterator[None]:
 
 
 def _start(processes: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(
-        max_workers=processes,
-        # Forking would copy the locks of the threads that run here.
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=begin,
-    )
+    # Forking would copy the locks of the threads that run here: the processes are forked by one that has none,
+    # and has imported for all of them.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["crawler.extraction_ready"])
+    _keep_socket_in(_socket_folder().name)
+    return ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=begin)
+
+
+@cache
+def _socket_folder() -> tempfile.TemporaryDirectory[str]:
+    """Where the server that processes are forked by has its address; the next run removes it if this one is killed."""
+    return scratch_folder("read", for_socket=True)
+
+
+def _keep_socket_in(folder: str) -> None:
+    """The library would make a folder that says not who made it, and stays when its maker is killed."""
+    config: dict[str, Any] = multiprocessing.current_process()._config  # type: ignore[attr-defined]  # offers no other way
+    config.setdefault("tempdir", folder)
+
+
+def _end_server(*, in_a_hurry: bool) -> None:
+    """End the process that the others are forked from: the library does so only when this one ends.
+
+    Until then it would keep its memory and our standard error, and what it and they have computed would
+    count for nobody.
+    """
+    # The library knows no other way.
+    server = getattr(forkserver, "_forkserver", None)
+    pid, stop = getattr(server, "_forkserver_pid", None), getattr(server, "_stop", None)
+    if pid is None or stop is None:
+        return
+    if in_a_hurry:
+        # It may be in the midst of its imports, and looks up only afterwards.
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    stop()
 
 
 def _bare(stored: StoredSnapshot) -> Snapshot:

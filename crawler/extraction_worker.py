@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
@@ -38,6 +39,8 @@ class Extracted:
 
 def begin() -> None:
     """Called once in every process before its first task."""
+    # Ctrl-C is for the process that started this one, which then ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -54,14 +54,17 @@ COMMITTED_TOGETHER = 120
 READING_SECONDS = 0.1
 """How long documents are read here before somebody looks whether answers have come."""
 
-READ_TOGETHER = 16
-"""Documents whose evidence is stored together, if that many are read in so short a time."""
+MUCH_NEW = 40
+"""Artifacts that were never read from which on the processes that read documents are started at once."""
 
 PATIENCE = 1.0
 """How long nothing has to come until it is looked whether the processes that read still live."""
 
-GATHERING_SECONDS = 0.02
+GATHERING_SECONDS = 0.05
 """How long what has come waits for more to be stored with it."""
+
+FINISHED_TOGETHER = 10
+"""Projects that are finished together at most. Fewer are when there is nothing else to do."""
 
 Finish = Callable[[Sequence[Project]], None]
 """Called with projects of which everything was read: rates them, and notes that the run is done with them."""
@@ -79,7 +82,10 @@ class _Under:
 
 
 class Gathering:
-    """One run's gathering. `go` does it; what happens is noted in `result` as it happens."""
+    """One run's gathering. `go` does it; what happens is noted in `result` as it happens.
+
+    `all_found` is called once, when nothing can be found any more that has to be visited.
+    """
 
     def __init__(
         self,
@@ -94,6 +100,7 @@ class Gathering:
         also_read: int | None = None,
         progress: Progress | None = None,
         result: Gathered,
+        all_found: Callable[[], None] = lambda: None,
     ) -> None:
         self._context = context
         self._sources = list(sources)
@@ -105,10 +112,12 @@ class Gathering:
         self._runs = (run_id,) if also_read is None else (run_id, also_read)
         self._progress = progress or NullProgress()
         self._result = result
+        self._all_found: Callable[[], None] | None = all_found
         self._feed = Feed(sources, context.archive)
         self._extraction = Extraction(context.archive, self._feed.wake)
         self._ahead: deque[str] = deque()
         self._under: dict[str, _Under] = {}
+        self._read: deque[Project] = deque()
         # Whoever waits for an artifact, and the snapshots of it that are being read.
         self._open: dict[ArtifactRef, set[str]] = {}
         self._reading: dict[ArtifactRef, set[int]] = {}
@@ -126,12 +135,18 @@ class Gathering:
         self._ahead = deque(slugs)
         try:
             with self._extraction:
-                while self._ahead or self._under:
+                if self._is_much_new:
+                    self._extraction.prepare()
+                while self._ahead or self._under or self._read:
                     self._take_up()
                     self._plan_more()
                     self._send()
-                    self._take_in()
+                    if self._all_found is not None and not self._more_may_come():
+                        self._all_found()
+                        self._all_found = None
+                    came = self._take_in()
                     self._settle()
+                    self._finish_some(is_idle=not came)
                     if self._under and not (self._ahead or self._unplanned or self._is_waiting):
                         # Better than to wait for ever.
                         raise RuntimeError(f"nothing more comes for {', '.join(sorted(self._under)[:5])}")
@@ -139,10 +154,21 @@ class Gathering:
             self._feed.stop()
             self._result.note_usage(self._sources)
 
+    @property
+    def _has_room(self) -> bool:
+        """May more projects be taken up?"""
+        return len(self._under) + len(self._read) <= UNDER_WAY - PORTION
+
+    @property
+    def _is_much_new(self) -> bool:
+        """Will there be many documents to read?"""
+        services = self._allotment.plan.services if self._allotment is not None else ()
+        return sum(part.cold for part in services) >= MUCH_NEW
+
     # Projects come
 
     def _take_up(self) -> None:
-        while self._ahead and len(self._under) <= UNDER_WAY - PORTION:
+        while self._ahead and self._has_room:
             some = [self._ahead.popleft() for _ in range(min(PORTION, len(self._ahead)))]
             with write_scope(self._context.engine) as session:
                 now = self._context.clock()
@@ -200,7 +226,7 @@ class Gathering:
 
     def _more_may_come(self) -> bool:
         """Can something still be read that leads to further artifacts, without what is held back?"""
-        if self._ahead and len(self._under) <= UNDER_WAY - PORTION:
+        if self._ahead and self._has_room:
             return True
         return any(
             not under.settled and any(not self._is_held(ref) for ref in under.own)
@@ -210,19 +236,19 @@ class Gathering:
     def _is_held(self, ref: ArtifactRef) -> bool:
         return ref in self._unplanned or self._feed.is_held(ref)
 
-    def _take_in(self) -> None:
-        """Store what has come: visits, and what was found in documents."""
+    def _take_in(self) -> bool:
+        """Store what has come, visits and what was found in documents; False when nothing has."""
         idle = not self._extraction.wants_to_read
-        events = self._feed.take(PATIENCE if idle and self._is_waiting else 0.0, COMMITTED_TOGETHER)
-        if events and len(events) < COMMITTED_TOGETHER and idle:
-            time.sleep(GATHERING_SECONDS)
-            events += self._feed.take(0.0, COMMITTED_TOGETHER - len(events))
+        # Whoever has something else to do does not wait.
+        patience = PATIENCE if idle and self._is_waiting and not self._read else 0.0
+        events = self._feed.take(patience, COMMITTED_TOGETHER)
         found = self._extraction.collect(0.0 if events else READING_SECONDS)
         if not events and not found:
-            return
-        if not events and self._extraction.is_busy and len(found) < READ_TOGETHER:
-            # More is being read; a transaction for each document would take longer than reading it.
-            events = self._feed.take(READING_SECONDS, COMMITTED_TOGETHER)
+            return False
+        if idle and len(events) < COMMITTED_TOGETHER:
+            # A transaction for each document would take longer than reading it.
+            time.sleep(GATHERING_SECONDS)
+            events += self._feed.take(0.0, COMMITTED_TOGETHER - len(events))
             found += self._extraction.collect(0.0)
         with write_scope(self._context.engine) as session:
             if events:
@@ -231,8 +257,16 @@ class Gathering:
             if events:
                 self._result.note_usage(self._sources)
                 save_spent(session, self._run_id, self._result.spent())
+        self._context.archive.settle(
+            kept.sha256
+            for event in events
+            if isinstance(event, Handed)
+            for kept in event.visits
+            if kept.sha256
+        )
         for name, done, known in self._feed.figures():
             self._progress.progress(name, done, known, self._result.usage.get(name))
+        return True
 
     @property
     def _is_waiting(self) -> bool:
@@ -307,14 +341,19 @@ class Gathering:
     # Projects go
 
     def _settle(self) -> None:
-        """Follow the links of projects whose own artifacts are read; finish those of which everything is."""
+        """Follow the links of projects whose own artifacts are read; set those apart of which everything is."""
         while ready := [under for under in self._under.values() if not under.settled and not under.own]:
             self._follow(ready)
-        done = [under for under in self._under.values() if under.settled and not under.linked]
-        if done:
-            for under in done:
-                del self._under[under.project.slug]
-            self._finish([under.project for under in done])
+        for under in [under for under in self._under.values() if under.settled and not under.linked]:
+            del self._under[under.project.slug]
+            self._read.append(under.project)
+
+    def _finish_some(self, *, is_idle: bool) -> None:
+        """Finish projects of which everything is read: many together, and after what leads to further questions."""
+        if is_idle or len(self._read) >= FINISHED_TOGETHER:
+            some = [self._read.popleft() for _ in range(min(FINISHED_TOGETHER, len(self._read)))]
+            if some:
+                self._finish(some)
 
     def _follow(self, ready: Sequence[_Under]) -> None:
         with write_scope(self._context.engine) as session:

@@ -46,8 +46,8 @@ MANNERS: Mapping[str, Manner] = {
     "huggingface": Manner(calls=2, at_once=100),
     # A hundred papers fit into one question, and a question costs three seconds.
     "arxiv": Manner(at_once=1000, collects=100),
-    # A call is a process, and hosts are waited for within it.
-    "web": Manner(at_once=2000, collects=100),
+    # Hosts make us wait, and calls share the worker that does it.
+    "web": Manner(calls=16),
 }
 
 

@@ -17,6 +17,7 @@ from crawler.budget import Plan
 from crawler.sources.base import Source, Usage
 from db.runs import load_run_totals, load_unread
 from db.values import SavedVisit, StoredRun
+from db.waiting import NOT_YET
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, JsonValue, Visit, VisitStatus
 
 T = TypeVar("T")
@@ -67,7 +68,8 @@ def _by_place(visit: Visit) -> tuple[str, str]:
 class Gathered:
     """What a run has gathered so far.
 
-    `artifacts` counts what was visited, by kind. `unread` holds the first parts of each status that
+    `artifacts` counts what was visited, by kind. `waiting` counts parts, by source, that were not asked
+    for because no more was left to be spent: that is no failure, and no visit. `unread` holds the first parts of each status that
     were not read, `visits` counts all of them. `problems` are documents that an extractor could not
     make sense of. `usage` is what the sources have spent, with the `earlier` usage of a run that was
     cut off. `plan` is what the night may spend, None where nothing was planned.
@@ -75,6 +77,7 @@ class Gathered:
 
     visits: Counter[tuple[str, VisitStatus]] = field(default_factory=Counter)
     artifacts: Counter[ArtifactKind] = field(default_factory=Counter)
+    waiting: Counter[str] = field(default_factory=Counter)
     new_snapshots: int = 0
     unread_by_status: dict[VisitStatus, FirstOf[Visit]] = field(
         default_factory=lambda: {status: FirstOf(MOST_NAMED, _by_place) for status in UNREAD}
@@ -120,6 +123,9 @@ class Gathered:
 
     def note_visit(self, source: str, visit: Visit, saved: SavedVisit) -> None:
         """Count a visit that was stored."""
+        if saved.status is VisitStatus.FAILED and visit.reason.startswith(NOT_YET):
+            self.waiting[source] += 1
+            return
         self.visits[source, saved.status] += 1
         self.new_snapshots += saved.is_new_snapshot
         if saved.status in UNREAD:
@@ -161,6 +167,8 @@ def gathered_before(session: Session, run: StoredRun, source_of: Mapping[Artifac
     totals = load_run_totals(session, run.id)
     for (kind, status), number in totals.visits.items():
         result.visits[source_of[kind].name, status] += number
+    for kind, number in totals.waiting.items():
+        result.waiting[source_of[kind].name] += number
     result.artifacts.update(totals.artifacts)
     result.new_snapshots = totals.new_snapshots
     for status in UNREAD:

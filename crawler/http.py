@@ -51,6 +51,7 @@ class Unread(OpennessError):
     """Something was not read: the status and the reason that the visit will carry.
 
     `again` tells whether a second try might go better, `too_much` whether a smaller question might.
+    `silent`: no answer came in time, and no smaller question can be asked.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Unread(OpennessError):
         http_status: int | None = None,
         again: bool = False,
         too_much: bool = False,
+        silent: bool = False,
     ) -> None:
         super().__init__(reason)
         self.status = status
@@ -68,6 +70,7 @@ class Unread(OpennessError):
         self.http_status = http_status
         self.again = again
         self.too_much = too_much
+        self.silent = silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,11 @@ def seconds_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - now).total_seconds())
+
+
+def looks_like_json(body: bytes) -> bool:
+    """Whether a body begins and ends as an object or a list does: half an answer and noise do not."""
+    return body[:64].lstrip()[:1] in (b"{", b"[") and body[-64:].rstrip()[-1:] in (b"}", b"]")
 
 
 def lower_keys(headers: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from crawler.http import RETRIED, Answer, TransportRules, Unread, seconds_to_wait
 from crawler.sources.base import Allowance
+from db.waiting import NOT_ASKED, NOT_YET
 from pipelines.model import VisitStatus
 
 UNTOLD = 60.0
@@ -20,6 +21,9 @@ UNTOLD = 60.0
 
 MOST_REFUSALS = 3
 """Refusals in a row, each after a wait that was kept, after which a service is left for the night."""
+
+MOST_SILENCES = 3
+"""Requests in a row without an answer in time after which a service is taken to be down: none is tried again."""
 
 MOST_PATIENCE = 4
 """How many times the longest wait may be spent on refusals in one night, all in all."""
@@ -61,6 +65,7 @@ class Door:
         self._one_ahead = False
         self._turn = 0
         self._refusals = 0
+        self._silences = 0
         self._patience = 0.0
         self._said = ""
 
@@ -97,6 +102,7 @@ class Door:
     def welcome(self, turn: int) -> None:
         """An answer came that is no refusal: earlier ones are forgotten."""
         with self._lock:
+            self._silences = 0
             if turn == self._turn:
                 self._refusals = 0
                 self._go_on(is_open=True)
@@ -106,6 +112,12 @@ class Door:
         with self._lock:
             if turn == self._turn:
                 self._go_on(is_open=self._open or sent)
+
+    def is_late(self) -> bool:
+        """No answer came in time. Is the service one that answers others, and a second try worth its time?"""
+        with self._lock:
+            self._silences += 1
+            return self._silences <= MOST_SILENCES
 
     def _go_on(self, *, is_open: bool) -> None:
         self._open, self._one_ahead = is_open, False
@@ -171,7 +183,7 @@ class Door:
 
 
 def _not_asked(why: str) -> str:
-    return f"not asked: {why}"
+    return f"{NOT_ASKED}: {why}"
 
 
 class Budget:
@@ -201,7 +213,7 @@ class Budget:
                     self._under_way += 1
                     return turn
             self.door.lost(turn, sent=False)
-            self.door.wait_for(_Barrier(_not_asked(self.describe(told.limit)), told.resets_at))
+            self.door.wait_for(_Barrier(f"{NOT_YET}: {self.describe(told.limit)}", told.resets_at))
             with self._lock:
                 if self._allowance is told:
                     self._allowance = None
@@ -268,16 +280,20 @@ def asked_pause(answer: Answer, now: datetime) -> Pause | None:
 def with_patience(rules: TransportRules, budget: Budget, attempt: Callable[[], Answer]) -> Answer:
     """One request, tried again a bounded number of times.
 
-    Tried again are broken connections, truncated answers, 5xx, and limits that end soon: `attempt`
-    takes leave of the budget, and that waits. Timeouts are not: they have cost their time already.
-    The last answer is returned whatever its status; an exception of the last try is raised.
+    Tried again are broken connections, truncated answers, noise, 5xx, and limits that end soon:
+    `attempt` takes leave of the budget, and that waits. Where no answer came in time, once is
+    enough: it has cost its time already. The last answer is returned whatever its status; an
+    exception of the last try is raised.
     """
+    silences = 0
     for tried in range(rules.retries + 1):
         last = tried == rules.retries
         try:
             answer = attempt()
         except Unread as error:
-            if last or not error.again:
+            silences += error.silent
+            is_late = error.silent and budget.door.is_late() and silences == 1
+            if last or not (error.again or is_late):
                 raise
         else:
             if last or not (answer.limited or answer.status in RETRIED):

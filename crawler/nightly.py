@@ -6,17 +6,19 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from crawler.context import Context, load_bases, make_sources, read_text, require_writable
-from crawler.discovery import Discovered, discover, discover_safely
+from crawler.discovery import Asking, Discovered, ask_safely, discover, discover_safely
 from crawler.gather import Gathering
 from crawler.gather_budget import Allotment
 from crawler.gathered import Gathered, gathered_before
+from crawler.heap import share_heaps
 from crawler.interrupts import write_scope
+from crawler.left_behind import clear_away, owner_of
 from crawler.lock import run_lock
 from crawler.progress import NullProgress, Progress
 from crawler.rating import load_rated, rate, rate_safely
@@ -25,8 +27,10 @@ from crawler.report.aftermath import load_aftermath
 from crawler.report.broken import why_broken
 from crawler.resuming import Begun, begin
 from crawler.resuming import RunKind as RunKind
+from crawler.scratch import remove_left_behind
 from crawler.sources.base import Source
 from db.candidates import count_candidates
+from db.load import load_kinds
 from db.models import RunStatus
 from db.queue import count_queue
 from db.runs import load_slugs, save_done
@@ -35,7 +39,7 @@ from db.session import session_scope
 from db.values import ImportResult
 from pipelines.errors import UsageError
 from pipelines.lineage_data import BaseModel
-from pipelines.model import JsonValue, Project, VisitStatus
+from pipelines.model import ArtifactKind, JsonValue, Project, VisitStatus
 from pipelines.seeds import parse_seeds
 
 log = logging.getLogger(__name__)
@@ -105,13 +109,16 @@ def run(
     with run_lock(context.engine):
         with write_scope(context.engine) as session:
             save_interrupted_runs(session, context.clock())
+        clear_away(context.engine, context.archive)
         if kind != "rate":
             ensure_projects(context)
         gathers = kind in ("nightly", "crawl")
         bases = load_bases(context.settings) if gathers else None
         if gathers:
             require_writable(context.archive)
+            remove_left_behind()
         begun = begin(context, kind, slugs, full=full, resume=resume)
+        context.archive.mark_for(owner_of(context.engine, begun.run_id, begun.started))
         night = _Night(context, begun, progress or NullProgress(), at_end)
         try:
             if gathers:
@@ -121,13 +128,21 @@ def run(
             if begun.kind == "nightly":
                 night.phase("looking for new projects")
                 night.discovered = discover_safely(
-                    context, begun.run_id, full=begun.full, progress=night.progress.progress
+                    context,
+                    begun.run_id,
+                    full=begun.full,
+                    progress=night.progress.progress,
+                    asking=night.asking,
                 )
             elif begun.kind == "discover":
                 night.discovered = discover(context, begun.run_id, makers, progress=night.progress.progress)
+            # A source that broke off may have put bodies of an artifact that was not handed over.
+            clear_away(context.engine, context.archive)
             night.status = RunStatus.DONE
         finally:
             report = night.end()
+            for thread in night.closing:
+                thread.join()
         return RunResult(run_id=begun.run_id, exit_code=night.exit_code or DONE, report=report)
 
 
@@ -146,6 +161,8 @@ class _Night:
         self.progress = progress
         self.at_end = at_end
         self.gathered = Gathered()
+        self.asking: Asking | None = None
+        self.closing: list[threading.Thread] = []
         self.discovered: Discovered | None = None
         self.status = RunStatus.INTERRUPTED
         self.exit_code: int | None = None
@@ -155,8 +172,11 @@ class _Night:
 
     def gather(self, bases: list[BaseModel] | None) -> None:
         """Plan, visit and read everything; in a night rate every project once all of it is read."""
+        share_heaps()
         context, begun = self.context, self.begun
-        with _sources(context, bases) as sources:
+        with session_scope(context.engine) as session:
+            kinds = load_kinds(session)
+        with _sources(context, bases, kinds, self.closing) as sources:
             if begun.earlier is not None:
                 source_of = {kind: source for source in sources for kind in source.kinds}
                 with session_scope(context.engine) as session:
@@ -177,14 +197,19 @@ class _Night:
                 also_read=begun.also_read,
                 progress=self.progress,
                 result=self.gathered,
+                all_found=self.ask_for_lists,
             )
             gathering.go(tuple(dict.fromkeys([*allotment.plan.order, *begun.slugs])))
+
+    def ask_for_lists(self) -> None:
+        """Nothing more will be found to be visited: there is time to ask for what the makers list."""
+        if self.begun.kind == "nightly":
+            self.asking = ask_safely(self.context, full=self.begun.full)
 
     def finish(self, projects: Sequence[Project]) -> None:
         """What is done with projects of which everything was read."""
         if self.begun.kind == "nightly":
-            for project in projects:
-                rate_safely(self.context, project, self.begun.run_id, self.gathered)
+            rate_safely(self.context, projects, self.begun.run_id, self.gathered)
             return
         with write_scope(self.context.engine) as session:
             slugs = [project.slug for project in projects]
@@ -206,6 +231,8 @@ class _Night:
     def end(self) -> dict[str, JsonValue]:
         """Store how the run has ended, and its report. What cut it off goes on being what ended it."""
         broken = sys.exception()
+        if self.asking is not None:
+            self.asking.leave()
         if isinstance(broken, Exception) and self.begun.kind == "nightly":
             log.error(
                 "the night was cut off; what was gathered is stored, and the next `openness nightly` goes on"
@@ -253,9 +280,15 @@ class _Night:
 
 
 @contextmanager
-def _sources(context: Context, bases: list[BaseModel] | None) -> Iterator[list[Source]]:
-    """The sources, closed at the end; where somebody waits for us to stop, without waiting for answers."""
-    sources = make_sources(context, bases)
+def _sources(
+    context: Context,
+    bases: list[BaseModel] | None,
+    kinds: Collection[ArtifactKind],
+    closing: list[threading.Thread],
+) -> Iterator[list[Source]]:
+    """The sources. At the end they are being closed, by threads that are added to `closing`; where somebody waits
+    for us to stop, without waiting for answers."""
+    sources = make_sources(context, bases, soon=kinds)
     close = _close
     try:
         yield sources
@@ -263,15 +296,17 @@ def _sources(context: Context, bases: list[BaseModel] | None) -> Iterator[list[S
         close = _close_in_a_hurry
         raise
     finally:
-        close(sources)
+        closing += close(sources)
 
 
-def _close(sources: Sequence[Source]) -> None:
-    for source in sources:
-        source.close()
+def _close(sources: Sequence[Source]) -> list[threading.Thread]:
+    closing = [threading.Thread(target=source.close, name=f"close-{source.name}") for source in sources]
+    for thread in closing:
+        thread.start()
+    return closing
 
 
-def _close_in_a_hurry(sources: Sequence[Source]) -> None:
+def _close_in_a_hurry(sources: Sequence[Source]) -> list[threading.Thread]:
     closing = [threading.Thread(target=source.close, daemon=True) for source in sources]
     # What the sources say of being cut off is no news.
     logging.disable(logging.ERROR)
@@ -283,6 +318,8 @@ def _close_in_a_hurry(sources: Sequence[Source]) -> None:
             thread.join(max(0.0, deadline - time.monotonic()))
     finally:
         logging.disable(logging.NOTSET)
+    # Whoever has not let go by now is not waited for.
+    return []
 
 
 def _exit_code(kind: RunKind, gathered: Gathered, discovered: Discovered | None) -> int:

@@ -15,6 +15,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from crawler.archive import ABANDONED_SECONDS, Archive, ArchiveFile, prefixes
+from crawler.left_behind import clear_away
 from db.archived import count_bodies, load_bodies
 from db.keys import chunks
 from db.pins import BodyNeed, KeepRule, Need, load_body_needs, load_pinned_bodies, save_pruned, save_returned
@@ -78,6 +79,8 @@ def prune_archive(
     if act and orphans and not bodies:
         # Every body would be an orphan.
         raise UsageError("the database names no snapshot: it cannot be the one that this archive belongs to")
+    if act:
+        clear_away(engine, archive)
     pruned, portions = Pruned(), prefixes(bodies)
     for done, prefix in enumerate(portions):
         if progress is not None:
@@ -90,6 +93,11 @@ def prune_archive(
                 archive.remove(file.sha256)
     if act:
         archive.clean()
+    if act and orphans:
+        # No other database uses the archive: these are of databases that are gone.
+        oldest = now.timestamp() - ABANDONED_SECONDS
+        for mark in [mark for mark in archive.marks() if mark.written < oldest * 1e9]:
+            mark.lift()
     return pruned
 
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from crawler.context import Context
-from crawler.evidence_sets import TOGETHER, Inputs, load_evidence_sets, load_inputs, load_sets
+from crawler.evidence_sets import TOGETHER, load_evidence_sets
 from crawler.evidence_sets import load_evidence_set as load_evidence_set
 from crawler.extraction import Extraction
 from crawler.gather import note_extracted
 from crawler.gathered import Gathered
 from crawler.interrupts import write_scope
+from db.evidence_sets import Inputs, load_inputs, load_sets
 from db.keys import chunks
 from db.load import load_projects, load_unextracted
 from db.rated_from import load_rated_from, save_rated_from
@@ -22,6 +23,7 @@ from db.runs import load_run_ratings, load_slugs, save_done
 from db.save import save_extractions, save_proposals
 from db.session import session_scope
 from db.values import StoredSnapshot
+from pipelines.claims import contradictions
 from pipelines.errors import StorageError
 from pipelines.extract import EXTRACTOR_VERSION
 from pipelines.model import ArtifactRef, Project, Proposal
@@ -163,29 +165,40 @@ def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id:
         sets = load_sets(session, projects, inputs)
     proposals = [proposal for evidence in sets for proposal in propose(evidence, context.rubric)]
     digests = {project.slug: inputs.digest(project, context.rubric) for project in projects}
+    claims = {
+        (evidence.project.slug, found.dimension): found.claim
+        for evidence in sets
+        # The first claim against a dimension counts.
+        for found in reversed(contradictions(evidence))
+    }
     with write_scope(context.engine) as session:
-        save_proposals(session, proposals, run_id, context.clock())
+        save_proposals(session, proposals, run_id, context.clock(), claims)
         save_rated_from(session, digests)
         save_done(session, run_id, list(digests), context.clock())
 
 
-def rate_project(context: Context, project: Project, run_id: int) -> None:
-    """Propose ratings for one project if anything of it is new; note that the run is done with it."""
+def rate_projects(context: Context, projects: Sequence[Project], run_id: int) -> None:
+    """Propose ratings for projects of which anything is new; note that the run is done with all of them."""
     with session_scope(context.engine) as session:
-        inputs = load_inputs(session, [project])
-    if _save_unchanged(context, [project], inputs, run_id):
-        _rate(context, [project], inputs, run_id)
+        inputs = load_inputs(session, projects)
+    for few in chunks(_save_unchanged(context, projects, inputs, run_id), TOGETHER):
+        _rate(context, few, inputs, run_id)
 
 
-def rate_safely(context: Context, project: Project, run_id: int, result: Gathered) -> None:
-    """`rate_project` as a step of a night: a rule that breaks off costs one project, and is told."""
+def rate_safely(context: Context, projects: Sequence[Project], run_id: int, result: Gathered) -> None:
+    """`rate_projects` as a step of a night: a rule that breaks off costs one project, and is told."""
     try:
-        rate_project(context, project, run_id)
+        rate_projects(context, projects, run_id)
     except StorageError:
         raise
     except Exception as error:
-        log.exception("%s could not be rated", project.slug)
-        result.errors.add(f"rating of {project.slug}: {type(error).__name__}: {error}")
+        if len(projects) > 1:
+            # Whose defect it is shows one by one; those that were rated already are passed over.
+            for project in projects:
+                rate_safely(context, [project], run_id, result)
+            return
+        log.exception("%s could not be rated", projects[0].slug)
+        result.errors.add(f"rating of {projects[0].slug}: {type(error).__name__}: {error}")
 
 
 def load_rated(context: Context, run_id: int) -> Rated:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from crawler.review_settings import ReviewSettings
 from crawler.setting_values import (
     Notify,
     checked_smtp_url,
@@ -46,7 +47,7 @@ def version() -> str:
         return "0"
 
 
-class Settings(BaseSettings):
+class Settings(ReviewSettings):
     """The settings; each field's alias is its variable, its description is what the docs say of it.
 
     Make one with `load_settings`, whose errors name the variable.
@@ -362,10 +363,15 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
 
 def describe_settings() -> Iterator[SettingDescription]:
     """Every variable with its default and its meaning, in the order of the docs."""
-    for field in Settings.model_fields.values():
+    fields = Settings.model_fields
+    # Those of the desk are inherited, and come first here only.
+    own = [name for name in fields if name not in ReviewSettings.model_fields]
+    for field in (fields[name] for name in [*own, *ReviewSettings.model_fields]):
         default = field.default
         shown = "" if default is None or default == () else str(default)
-        if isinstance(default, float):
+        if isinstance(default, bool):
+            shown = str(default).lower()
+        elif isinstance(default, float):
             shown = f"{default:g}"
         shown = _SHOWN_DEFAULTS.get(str(field.alias), shown)
         yield SettingDescription(variable=str(field.alias), default=shown, meaning=str(field.description))

@@ -92,6 +92,19 @@ def load_bodies(session: Session, prefix: str) -> dict[str, NamedBody]:
     }
 
 
+def load_bodies_there(session: Session, digests: Iterable[str]) -> set[str]:
+    """Those of the digests that snapshots name, without those that were removed on purpose."""
+    found: set[str] = set()
+    for chunk in chunks(digests):
+        query = (
+            select(SnapshotRow.sha256)
+            .outerjoin(PrunedBodyRow, PrunedBodyRow.sha256 == SnapshotRow.sha256)
+            .where(SnapshotRow.sha256.in_(chunk), PrunedBodyRow.sha256.is_(None))
+        )
+        found.update(session.scalars(query))
+    return found
+
+
 def count_bodies(session: Session) -> int:
     """How many bodies snapshots name, at most: several may have the same bytes."""
     return session.scalar(select(func.count(SnapshotRow.id))) or 0

@@ -19,6 +19,8 @@ class CandidateStatus(StrEnum):
     OPEN = "open"
     ADOPTED = "adopted"
     DISMISSED = "dismissed"
+    MERGED = "merged"
+    """It became an artifact of a project that there was already."""
 
 
 class CandidateRow(Base):
@@ -29,7 +31,9 @@ class CandidateRow(Base):
         CheckConstraint("(decided_at IS NULL) = (status = 'open')", name="when_decided"),
         CheckConstraint("(curator <> '') = (status <> 'open')", name="curator_named"),
         CheckConstraint("status <> 'dismissed' OR reason <> ''", name="reason_given"),
-        CheckConstraint("status <> 'adopted' OR project_id IS NOT NULL", name="project_when_adopted"),
+        CheckConstraint(
+            "status NOT IN ('adopted', 'merged') OR project_id IS NOT NULL", name="project_when_adopted"
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -51,8 +55,11 @@ class CandidateRow(Base):
     decided_at: Mapped[datetime | None] = mapped_column(comment="null while open")
     reason: Mapped[str] = mapped_column(comment="why it was decided so, or empty")
     project_id: Mapped[int | None] = mapped_column(
-        ForeignKey("projects.id"), index=True, comment="the project that it became; null when it never did"
+        ForeignKey("projects.id"),
+        index=True,
+        comment="the project that it became, or became an artifact of; null when it never did",
     )
     in_seeds: Mapped[bool] = mapped_column(
-        Boolean, comment="a seed file has named the project since: from then on the file rules"
+        Boolean,
+        comment="a seed file has named the project (the artifact, if merged) since: from then on the file rules",
     )

@@ -14,15 +14,16 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from db.candidate_row import CandidateRow, CandidateStatus
-from db.keys import chunks
+from db.keys import chunks, ensure_artifacts
 from db.load import load_projects
 from db.models import ArtifactRow, ProjectArtifactRow, ProjectRow
+from db.question_index import refresh_questions
 from db.save import save_project
 from db.values import StoredCandidate
 from pipelines.artifact_ids import same_thing
 from pipelines.candidates import Candidate, seed_from_json, seed_json
 from pipelines.errors import DecisionError, UsageError
-from pipelines.model import ArtifactRef, JsonValue, Origin, Project, digest_of
+from pipelines.model import ArtifactRef, JsonValue, Origin, Project, Role, digest_of
 from pipelines.model_kinds import Reason
 from pipelines.seeds import SLUG
 
@@ -184,13 +185,82 @@ def adopt_candidate(
     return _stored(row, project.slug)
 
 
+def merge_candidate(
+    session: Session,
+    name: str,
+    *,
+    slug: str,
+    curator: str,
+    now: datetime,
+    role: Role | None = None,
+    reason: str = "",
+) -> StoredCandidate:
+    """Make a candidate one more artifact of a project that there is already; in the role of its seed entry, if none is given.
+
+    The artifact stays through imports of seeds until a seed file has named it for the project or the candidate
+    is dismissed. Raises DecisionError when the candidate is decided upon already or the project has the
+    artifact in that role, UsageError when there is no such candidate or project.
+    """
+    row = _find(session, name)
+    _check_curator(curator)
+    if row.status is not CandidateStatus.OPEN:
+        raise DecisionError(_decided(row))
+    project = session.scalars(
+        select(ProjectRow).where(ProjectRow.slug == slug, ProjectRow.active)
+    ).one_or_none()
+    if project is None:
+        raise UsageError(f"there is no project {slug!r} that a candidate could be merged into")
+    ref = ArtifactRef(kind=row.kind, id=row.identifier)
+    _add_to_project(session, project.id, ref, role or _own_role(row), now)
+    project.changed_at = now
+    row.project_id = project.id
+    row.status, row.curator, row.decided_at, row.reason = CandidateStatus.MERGED, curator, now, reason
+    session.flush()
+    return _stored(row, project.slug)
+
+
+def _own_role(row: CandidateRow) -> Role:
+    """What the artifact is to the project that its own seed entry would make of it."""
+    ref = ArtifactRef(kind=row.kind, id=row.identifier)
+    own = (artifact.role for artifact in seed_from_json(row.seed).artifacts if artifact.ref == ref)
+    return next(own, Role.OTHER)
+
+
+def _add_to_project(session: Session, project_id: int, ref: ArtifactRef, role: Role, now: datetime) -> None:
+    artifact_id = ensure_artifacts(session, [ref])[ref]
+    links = session.scalars(
+        select(ProjectArtifactRow).where(ProjectArtifactRow.project_id == project_id)
+    ).all()
+    of_seeds = [link.position for link in links if link.origin is Origin.SEED and link.active]
+    position = max(of_seeds, default=-1) + 1
+    link = next((link for link in links if (link.artifact_id, link.role) == (artifact_id, role)), None)
+    if link is None:
+        session.add(
+            ProjectArtifactRow(
+                project_id=project_id,
+                artifact_id=artifact_id,
+                role=role,
+                origin=Origin.SEED,
+                position=position,
+                active=True,
+                added_at=now,
+            )
+        )
+        return
+    if link.active and link.origin is Origin.SEED:
+        raise DecisionError(f"the project has {ref} already, as its {role.value}")
+    link.origin, link.active, link.position = Origin.SEED, True, position
+    link.named_by_artifact_id = link.named_by_part = link.named_by_text = None
+
+
 def dismiss_candidate(
     session: Session, name: str, *, curator: str, reason: str, now: datetime
 ) -> StoredCandidate:
     """Turn a candidate down for good; it never comes back.
 
     One that was adopted is turned down again, and its project retired, as long as no seed file has
-    named it. Raises DecisionError when it cannot be, UsageError when there is no such candidate.
+    named it; one that was merged leaves its project again. Raises DecisionError when it cannot be,
+    UsageError when there is no such candidate.
     """
     row = _find(session, name)
     _check_curator(curator)
@@ -199,18 +269,41 @@ def dismiss_candidate(
     if row.status is CandidateStatus.DISMISSED:
         raise DecisionError(_decided(row))
     slug = ""
-    if row.status is CandidateStatus.ADOPTED:
+    if row.status in (CandidateStatus.ADOPTED, CandidateStatus.MERGED):
         project = session.get(ProjectRow, row.project_id)
         if project is not None:
             slug = project.slug
             if row.in_seeds:
+                what = slug if row.status is CandidateStatus.ADOPTED else row.identifier
                 raise DecisionError(
-                    f"{slug} is in the seed file by now: it goes when it is taken out of the file"
+                    f"{what} is in the seed file by now: it goes when it is taken out of the file"
                 )
-            project.active, project.changed_at = False, now
+            if row.status is CandidateStatus.ADOPTED:
+                project.active = False
+            else:
+                _take_out(session, project.id, row)
+            project.changed_at = now
+            session.flush()
+            refresh_questions(session, [project.id])
     row.status, row.curator, row.decided_at, row.reason = CandidateStatus.DISMISSED, curator, now, reason
     session.flush()
     return _stored(row, slug)
+
+
+def _take_out(session: Session, project_id: int, row: CandidateRow) -> None:
+    """Take a merged artifact out of its project."""
+    query = (
+        select(ProjectArtifactRow)
+        .join(ArtifactRow, ArtifactRow.id == ProjectArtifactRow.artifact_id)
+        .where(
+            ProjectArtifactRow.project_id == project_id,
+            ProjectArtifactRow.origin == Origin.SEED,
+            ArtifactRow.kind == row.kind,
+            ArtifactRow.identifier == row.identifier,
+        )
+    )
+    for link in session.scalars(query):
+        link.active = False
 
 
 def _check_curator(curator: str) -> None:

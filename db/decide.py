@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db.keys import project_ids
-from db.models import DecisionRow, ProjectRow, ProposalRow
+from db.models import DecisionRow, ProjectRow, ProposalRow, QuestionKind, QuestionRow
+from db.question_index import refresh_questions
 from db.ratings import RATES, TURNS_DOWN, in_force
 from pipelines.errors import DecisionError, UsageError
 from pipelines.model import DecisionKind, JsonValue, Rating
@@ -49,7 +51,7 @@ def accept(
     """
     proposal, cell = _open_proposal(session, proposal_id, expected)
     rating = _proposed(proposal, cell)
-    return append_decision(
+    return _decide(
         session,
         cell,
         DecisionKind.CONFIRM,
@@ -78,7 +80,7 @@ def override(
     proposal, cell = _open_proposal(session, proposal_id, expected)
     if rating is proposal.rating:
         raise DecisionError(f"{cell}: the proposal says {rating} already; accept it instead")
-    return append_decision(
+    return _decide(
         session,
         cell,
         DecisionKind.OVERRIDE,
@@ -119,7 +121,7 @@ def rate(
     proposal = session.scalars(query).one_or_none()
     if proposal is not None and proposal.rating is rating:
         proposal = None
-    return append_decision(
+    return _decide(
         session,
         cell,
         DecisionKind.OVERRIDE,
@@ -148,7 +150,7 @@ def reject(
     current = current_decision(session, cell)
     if current is not None and current.rating is rating:
         raise DecisionError(f"{cell} is rated {rating} already: override it, or undo the decision")
-    return append_decision(
+    return _decide(
         session, cell, DecisionKind.REJECT, curator=curator, now=now, reason=reason, proposal=proposal
     )
 
@@ -170,7 +172,7 @@ def defer(
         raise DecisionError(
             f"{cell}: a question can be deferred only into the future, not to {until:%Y-%m-%d}"
         )
-    return append_decision(
+    return _decide(
         session,
         cell,
         DecisionKind.DEFER,
@@ -212,7 +214,7 @@ def undo(
     if target is None:
         what = "no decision" if decision_id is None else f"no decision {decision_id}"
         raise DecisionError(f"{cell}: there is {what} in force that could be undone")
-    return append_decision(
+    return _decide(
         session,
         cell,
         DecisionKind.UNDO,
@@ -252,7 +254,10 @@ def append_decision(
     imported: bool = False,
     **values: JsonValue,
 ) -> int:
-    """Add a decision to a cell whose project is locked. Raises DecisionError without curator or reason."""
+    """Add a decision to a cell whose project is locked. Raises DecisionError without curator or reason.
+
+    Whoever calls this has to let the index of questions know: `refresh_questions`.
+    """
     if not curator.strip():
         raise DecisionError(f"{cell}: a decision needs the name of its curator")
     if kind is not DecisionKind.CONFIRM and not reason.strip():
@@ -278,6 +283,15 @@ def append_decision(
         "imported": imported,
     }
     return session.execute(insert(DecisionRow).returning(DecisionRow.id), values).scalar_one()
+
+
+def _decide(
+    session: Session, cell: Cell, kind: DecisionKind, **values: Any
+) -> int:  # Any: see append_decision
+    """Add a decision, and let the index of questions know of it."""
+    decision_id = append_decision(session, cell, kind, **values)
+    refresh_questions(session, [cell.project_id])
+    return decision_id
 
 
 def _lock_cell(session: Session, slug: str, dimension: str) -> Cell:
@@ -332,6 +346,8 @@ def _open_proposal(session: Session, proposal_id: int, expected: int | None) -> 
 
 
 def _refuse_decided(session: Session, cell: Cell, proposal: ProposalRow) -> None:
+    if _asked_by_people(session, cell):
+        return
     current = current_decision(session, cell)
     if current is not None and current.proposal_id == proposal.id:
         raise _decided(cell, proposal, current)
@@ -346,6 +362,14 @@ def _refuse_decided(session: Session, cell: Cell, proposal: ProposalRow) -> None
     answered = session.scalars(query.order_by(DecisionRow.id.desc()).limit(1)).first()
     if answered is not None:
         raise _decided(cell, proposal, answered)
+
+
+def _asked_by_people(session: Session, cell: Cell) -> bool:
+    """Whether a dispute or a disagreement asks about the cell: then what was decided may be decided again."""
+    query = select(QuestionRow.kind).where(
+        QuestionRow.project_id == cell.project_id, QuestionRow.dimension == cell.dimension
+    )
+    return session.scalar(query) in (QuestionKind.DISPUTE, QuestionKind.DISAGREEMENT)
 
 
 def _decided(cell: Cell, proposal: ProposalRow, decision: DecisionRow) -> DecisionError:

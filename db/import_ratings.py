@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from db.decide import Cell, append_decision, lock_project
 from db.keys import project_ids
+from db.question_index import refresh_questions
 from db.ratings import RATES, load_decisions
 from db.session import refresh_statistics
 from db.values import RatingConflict, RatingsImport, StoredDecision
@@ -62,6 +63,7 @@ def import_ratings(
         )
         confirmed += 1
     if confirmed:
+        refresh_questions(session, ids.values())
         refresh_statistics(session)
     return RatingsImport(confirmed=confirmed, unchanged=unchanged, conflicts=tuple(conflicts))
 

@@ -31,6 +31,7 @@ from db.states import TELLING, load_states, load_understood
 from db.values import BodyArchive, StoredRun, StoredSnapshot, StoredVisit
 from pipelines.model import (
     Artifact,
+    ArtifactKind,
     ArtifactRef,
     Evidence,
     Passage,
@@ -46,6 +47,7 @@ __all__ = [
     "load_decisions",
     "load_evidence",
     "load_evidence_and_visits",
+    "load_kinds",
     "load_known",
     "load_latest_visits",
     "load_projects",
@@ -124,6 +126,17 @@ def _load_artifacts(session: Session, ids: Sequence[int]) -> dict[int, list[Arti
             artifact = Artifact(ref=ref, role=link.role, origin=link.origin, named_by=named_by)
             found.setdefault(link.project_id, []).append(artifact)
     return found
+
+
+def load_kinds(session: Session) -> set[ArtifactKind]:
+    """The kinds of artifacts that projects have."""
+    query = (
+        select(ArtifactRow.kind)
+        .join(ProjectArtifactRow, ProjectArtifactRow.artifact_id == ArtifactRow.id)
+        .where(ProjectArtifactRow.active)
+        .distinct()
+    )
+    return set(session.scalars(query))
 
 
 def load_known(session: Session, refs: Iterable[ArtifactRef]) -> dict[ArtifactRef, dict[str, Validators]]:
@@ -239,9 +252,12 @@ def load_runs(
     kinds: Iterable[str] | None = None,
     statuses: Iterable[RunStatus] | None = None,
     limit: int = 20,
+    before_id: int | None = None,
 ) -> list[StoredRun]:
-    """The latest runs, newest first."""
+    """The latest runs, newest first; those before a number if one is given."""
     query = select(RunRow).order_by(RunRow.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(RunRow.id < before_id)
     if kinds is not None:
         query = query.where(RunRow.kind.in_(list(kinds)))
     if statuses is not None:

@@ -8,10 +8,13 @@
     candidates ─ projects
     projects ─┬─ proposals ─┬─ findings ─ finding_evidence ─ evidence
               │             └─ proposal_evidence ─ evidence
-              └─ decisions
+              ├─ decisions ─ batches
+              └─ questions, comments, disputes, opinions
+    users ─ user_sessions, api_tokens
+    audit
 
-A snapshot is never changed and a decision neither changed nor deleted: the events below stop a
-session, triggers made by the migrations stop everything else. The schema itself is made by the
+A snapshot is never changed; a decision, an opinion, a comment and an entry of the audit log are neither
+changed nor deleted: the events below stop a session, triggers made by the migrations stop everything else. The schema itself is made by the
 migrations alone; a test holds that they agree with this module.
 """
 
@@ -23,7 +26,6 @@ from enum import StrEnum
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
-    Double,
     ForeignKey,
     Index,
     Integer,
@@ -37,9 +39,29 @@ from db.base import DIGEST
 from db.base import Base as Base
 from db.candidate_row import CandidateRow as CandidateRow
 from db.columns import ExactJson, PlainJson, enum_type
+from db.judged_rows import DecisionRow as DecisionRow
+from db.judged_rows import FindingEvidenceRow as FindingEvidenceRow
+from db.judged_rows import FindingRow as FindingRow
+from db.judged_rows import ProposalEvidenceRow as ProposalEvidenceRow
+from db.judged_rows import ProposalRow as ProposalRow
 from db.listing_row import ListingRow as ListingRow
+from db.review_rows import ApiTokenRow as ApiTokenRow
+from db.review_rows import AuditRow as AuditRow
+from db.review_rows import BatchRow as BatchRow
+from db.review_rows import CommentRow as CommentRow
+from db.review_rows import DisputeRow as DisputeRow
+from db.review_rows import OpinionRow as OpinionRow
+from db.review_rows import QuestionCountRow as QuestionCountRow
+from db.review_rows import QuestionOrgRow as QuestionOrgRow
+from db.review_rows import QuestionRow as QuestionRow
+from db.review_rows import UserRow as UserRow
+from db.review_rows import UserSessionRow as UserSessionRow
+from db.review_values import DisputeStatus as DisputeStatus
+from db.review_values import QuestionKind as QuestionKind
+from db.review_values import TokenScope as TokenScope
+from db.review_values import UserRole as UserRole
 from pipelines.errors import StorageError
-from pipelines.model import ArtifactKind, DecisionKind, JsonValue, Origin, Outcome, Rating, Role, VisitStatus
+from pipelines.model import ArtifactKind, JsonValue, Origin, Role, VisitStatus
 
 
 class RunStatus(StrEnum):
@@ -268,123 +290,13 @@ class EvidenceRow(Base):
     value: Mapped[JsonValue] = mapped_column(ExactJson(), comment="normalised value that rules read, as JSON")
 
 
-class ProposalRow(Base):
-    """What the rules propose for one dimension of one project."""
-
-    __tablename__ = "proposals"
-    __table_args__ = (
-        Index("ix_proposals_cell", "project_id", "dimension", "id"),
-        Index(
-            "uq_proposals_current",
-            "project_id",
-            "dimension",
-            unique=True,
-            sqlite_where=text("is_current = 1"),
-            postgresql_where=text("is_current"),
-        ),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    identity: Mapped[str] = mapped_column(
-        DIGEST, unique=True, comment="project, dimension, rubric, rule, evidence"
-    )
-    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"), index=True, comment="run that made it")
-    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    dimension: Mapped[str] = mapped_column(comment="what is rated")
-    rating: Mapped[Rating | None] = mapped_column(enum_type(Rating, "rating"), comment="null: cannot tell")
-    confidence: Mapped[float] = mapped_column(Double, comment="0 to 1, calibrated")
-    rationale: Mapped[str] = mapped_column(comment="why, in one or two sentences")
-    rule: Mapped[str] = mapped_column(comment="name of the rule")
-    rule_version: Mapped[int] = mapped_column(Integer, comment="version of the rule")
-    rubric_digest: Mapped[str] = mapped_column(comment="digest of the rubric")
-    evidence_digest: Mapped[str] = mapped_column(comment="digest of the evidence; new evidence, new question")
-    searched: Mapped[JsonValue] = mapped_column(PlainJson(), comment="list of places searched in vain")
-    link: Mapped[str] = mapped_column(comment="address that shows it best, or empty")
-    created_at: Mapped[datetime] = mapped_column(comment="when it was first made")
-    is_current: Mapped[bool] = mapped_column(Boolean, comment="what the rules say now; one a cell")
-    current_since: Mapped[datetime] = mapped_column(comment="when it last became what the rules say")
-
-
-class FindingRow(Base):
-    """The answer to one check of a proposal's rule."""
-
-    __tablename__ = "findings"
-    __table_args__ = (UniqueConstraint("proposal_id", "ordinal"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposals.id"))
-    ordinal: Mapped[int] = mapped_column(Integer, comment="order of the checks")
-    check_name: Mapped[str] = mapped_column(comment="the check, named as a statement")
-    outcome: Mapped[Outcome] = mapped_column(enum_type(Outcome, "outcome"), comment="its answer")
-    note: Mapped[str] = mapped_column(comment="what a curator should know about it, or empty")
-    searched: Mapped[JsonValue] = mapped_column(PlainJson(), comment="list of places searched in vain")
-
-
-class FindingEvidenceRow(Base):
-    """The evidence that a finding rests on."""
-
-    __tablename__ = "finding_evidence"
-
-    finding_id: Mapped[int] = mapped_column(ForeignKey("findings.id"), primary_key=True)
-    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id"), index=True)
-
-
-class ProposalEvidenceRow(Base):
-    """The evidence that a proposal rests on."""
-
-    __tablename__ = "proposal_evidence"
-
-    proposal_id: Mapped[int] = mapped_column(ForeignKey("proposals.id"), primary_key=True)
-    ordinal: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    evidence_id: Mapped[int] = mapped_column(ForeignKey("evidence.id"), index=True)
-
-
-class DecisionRow(Base):
-    """What a curator did. Append-only: ratings are what the decisions that are not undone add up to."""
-
-    __tablename__ = "decisions"
-    __table_args__ = (
-        # Two curators who both append the n-th decision of a cell cannot both succeed.
-        UniqueConstraint("project_id", "dimension", "ordinal"),
-        Index("ix_decisions_cell", "project_id", "dimension", "kind", "id"),
-        CheckConstraint("(rating IS NOT NULL) = (kind IN ('confirm', 'override'))", name="rating_when_rated"),
-        CheckConstraint("(undoes_decision_id IS NOT NULL) = (kind = 'undo')", name="undoes_when_undo"),
-        CheckConstraint("(defer_until IS NOT NULL) = (kind = 'defer')", name="until_when_deferred"),
-        CheckConstraint("kind = 'confirm' OR reason <> ''", name="reason_given"),
-        CheckConstraint("curator <> ''", name="curator_named"),
-    )
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    dimension: Mapped[str] = mapped_column(comment="what was decided about")
-    ordinal: Mapped[int] = mapped_column(Integer, comment="number of the decision within its cell, from 1")
-    kind: Mapped[DecisionKind] = mapped_column(
-        enum_type(DecisionKind, "kind"), comment="what the curator did"
-    )
-    rating: Mapped[Rating | None] = mapped_column(enum_type(Rating, "rating"), comment="the class given")
-    proposal_id: Mapped[int | None] = mapped_column(
-        ForeignKey("proposals.id"), index=True, comment="the proposal decided upon; null for imports and undo"
-    )
-    proposed_rating: Mapped[Rating | None] = mapped_column(
-        enum_type(Rating, "proposed_rating"), comment="what that proposal said"
-    )
-    evidence_digest: Mapped[str | None] = mapped_column(comment="what that proposal rested on")
-    link: Mapped[str] = mapped_column(comment="address that shows it best, or empty")
-    note: Mapped[str] = mapped_column(comment="published with the rating")
-    reason: Mapped[str] = mapped_column(comment="why the curator did it; empty only when confirming")
-    curator: Mapped[str] = mapped_column(comment="who did it")
-    imported: Mapped[bool] = mapped_column(
-        Boolean, comment="taken over from a ratings file, not decided here"
-    )
-    at: Mapped[datetime] = mapped_column(index=True)
-    defer_until: Mapped[datetime | None] = mapped_column(comment="when a deferred question comes back")
-    undoes_decision_id: Mapped[int | None] = mapped_column(
-        ForeignKey("decisions.id"), unique=True, comment="the decision taken back"
-    )
-
-
-APPEND_ONLY = {"decisions": ("UPDATE", "DELETE"), "snapshots": ("UPDATE",)}
+APPEND_ONLY = {
+    "decisions": ("UPDATE", "DELETE"),
+    "snapshots": ("UPDATE",),
+    "audit": ("UPDATE", "DELETE"),
+    "comments": ("UPDATE", "DELETE"),
+    "opinions": ("UPDATE", "DELETE"),
+}
 """What no statement may do to which table: the migrations make a trigger for each."""
 
 
@@ -392,6 +304,7 @@ def _refuse(mapper: Mapper[Base], connection: object, target: Base) -> None:
     raise StorageError(f"a row of {mapper.local_table} is never changed")
 
 
-event.listen(DecisionRow, "before_update", _refuse)
-event.listen(DecisionRow, "before_delete", _refuse)
 event.listen(SnapshotRow, "before_update", _refuse)
+for _row in (DecisionRow, AuditRow, CommentRow, OpinionRow):
+    event.listen(_row, "before_update", _refuse)
+    event.listen(_row, "before_delete", _refuse)

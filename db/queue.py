@@ -3,13 +3,18 @@
 The current proposal of a cell is a question exactly when it proposes a class, the class is not
 the cell's rating, and no decision in force stands against the same class on the same evidence: a
 rejection, an override, or a deferral that is not over. So a question that was answered comes back
-with new evidence only.
+with new evidence only. A cell that a producer disputes, or of which a second curator thinks otherwise, is asked about
+as well (`db.questions`); a deferral from before that is over.
+
+`derive_questions` is this definition as a query. It looks at every cell, so what people see comes out of the index
+that `db.question_index` keeps, and `openness db check` compares the two.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,9 +30,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from db.keys import project_ids
-from db.models import DecisionRow, ProjectRow, ProposalRow
+from db.models import DecisionRow, DisputeRow, DisputeStatus, OpinionRow, ProjectRow, ProposalRow, QuestionRow
 from db.proposals import load_proposals
+from db.question_counts import count_matching
+from db.question_filter import is_due
 from db.ratings import TURNS_DOWN, in_force, load_decisions, load_ratings, rating_decisions
+from db.review_values import CellName, QueueFilter
 from db.values import Question, QuestionDetail, StoredProposal
 from pipelines.errors import DecisionError
 from pipelines.model import DecisionKind, Rating
@@ -37,6 +45,7 @@ _CURRENT = aliased(DecisionRow)
 _ANSWER = aliased(DecisionRow)
 _DEFERRAL = aliased(DecisionRow)
 _LATER = aliased(DecisionRow)
+_ABOUT = aliased(DecisionRow)
 
 _RANK = {Rating.CLOSED: 0, Rating.PARTIAL: 1, Rating.OPEN: 2}
 
@@ -60,14 +69,48 @@ def load_queue(
     Filters: projects, dimensions, proposed classes, whether the cell has a rating already (`rated`),
     least confidence, when the rules began to say so. Raises UsageError for an unknown slug.
     """
-    query, change = _questions(now)
-    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence, since, until):
-        query = query.where(condition)
-    query = query.order_by(
-        change.desc(), ProposalRow.confidence.desc(), ProposalRow.current_since, ProposalRow.id
+    query = (
+        select(*_QUESTION)
+        .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
+        .join(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+        .where(*_conditions(session, now, slugs, dimensions, ratings, rated, min_confidence, since, until))
+        .order_by(
+            QuestionRow.change.desc(),
+            QuestionRow.confidence.desc(),
+            ProposalRow.current_since,
+            QuestionRow.proposal_id,
+        )
     )
-    rows = query.add_columns(ProjectRow.slug, ProjectRow.name, _CURRENT.rating, change)
-    return [_question(*row) for row in session.execute(rows.limit(limit).offset(offset))]
+    found = session.execute(query.limit(limit).offset(offset))
+    return [Question(**dict(zip(_FIELDS, row, strict=True))) for row in found]
+
+
+_FIELDS = (
+    "proposal_id",
+    "slug",
+    "project",
+    "dimension",
+    "rating",
+    "current",
+    "change",
+    "confidence",
+    "rationale",
+    "link",
+    "since",
+)
+_QUESTION = (
+    QuestionRow.proposal_id,
+    QuestionRow.slug,
+    ProjectRow.name,
+    QuestionRow.dimension,
+    QuestionRow.rating,
+    QuestionRow.current_rating,
+    QuestionRow.change,
+    QuestionRow.confidence,
+    ProposalRow.rationale,
+    ProposalRow.link,
+    ProposalRow.current_since,
+)
 
 
 def count_queue(
@@ -83,14 +126,27 @@ def count_queue(
     until: datetime | None = None,
 ) -> int:
     """The number of open questions, with the filters of `load_queue`."""
-    query, _ = _questions(now)
-    for condition in _conditions(session, slugs, dimensions, ratings, rated, min_confidence, since, until):
-        query = query.where(condition)
-    return session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    if slugs is None and since is None and until is None:
+        filters = QueueFilter(
+            dimensions=tuple(dimensions or ()),
+            ratings=tuple(ratings or ()),
+            rated=rated,
+            min_confidence=min_confidence,
+            proposes=True,
+        )
+        nothing = (dimensions is not None and not filters.dimensions) or (
+            ratings is not None and not filters.ratings
+        )
+        return 0 if nothing else count_matching(session, filters, now)
+    wanted = _conditions(session, now, slugs, dimensions, ratings, rated, min_confidence, since, until)
+    query = select(func.count()).select_from(QuestionRow)
+    query = query.join(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+    return session.scalar(query.where(*wanted)) or 0
 
 
 def _conditions(
     session: Session,
+    now: datetime,
     slugs: Iterable[str] | None,
     dimensions: Iterable[str] | None,
     ratings: Iterable[Rating] | None,
@@ -99,17 +155,18 @@ def _conditions(
     since: datetime | None,
     until: datetime | None,
 ) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    found: list[ColumnElement[bool]] = [QuestionRow.proposes.is_(True), is_due(now)]
     if slugs is not None:
-        found.append(ProposalRow.project_id.in_(sorted(project_ids(session, slugs).values())))
+        found.append(QuestionRow.project_id.in_(sorted(project_ids(session, slugs).values())))
     if dimensions is not None:
-        found.append(ProposalRow.dimension.in_(list(dimensions)))
+        found.append(QuestionRow.dimension.in_(list(dimensions)))
     if ratings is not None:
-        found.append(ProposalRow.rating.in_(list(ratings)))
+        found.append(QuestionRow.rating.in_(list(ratings)))
     if rated is not None:
-        found.append(_CURRENT.id.is_not(None) if rated else _CURRENT.id.is_(None))
+        current = QuestionRow.current_rating
+        found.append(current.is_not(None) if rated else current.is_(None))
     if min_confidence > 0:
-        found.append(ProposalRow.confidence >= min_confidence)
+        found.append(QuestionRow.confidence >= min_confidence)
     if since is not None:
         found.append(ProposalRow.current_since >= since)
     if until is not None:
@@ -182,24 +239,53 @@ def _deferred(now: datetime) -> ColumnElement[bool]:
         _DEFERRAL.defer_until > now,
         in_force(_DEFERRAL),
         ~superseded,
+        ~_spoken_up_since(),
     )
 
 
-def _question(proposal: ProposalRow, slug: str, name: str, current: Rating | None, change: int) -> Question:
-    assert proposal.rating is not None
-    return Question(
-        proposal_id=proposal.id,
-        slug=slug,
-        project=name,
-        dimension=proposal.dimension,
-        rating=proposal.rating,
-        current=current,
-        change=change,
-        confidence=proposal.confidence,
-        rationale=proposal.rationale,
-        link=proposal.link,
-        since=proposal.current_since,
+def _spoken_up_since() -> ColumnElement[bool]:
+    """Whether somebody disputed the cell, or gave another class than its rating, after it was deferred."""
+    disputed = exists().where(
+        DisputeRow.project_id == _DEFERRAL.project_id,
+        DisputeRow.dimension == _DEFERRAL.dimension,
+        DisputeRow.status == DisputeStatus.OPEN,
+        DisputeRow.filed_at > _DEFERRAL.at,
     )
+    differing = exists().where(
+        OpinionRow.project_id == _DEFERRAL.project_id,
+        OpinionRow.dimension == _DEFERRAL.dimension,
+        OpinionRow.at > _DEFERRAL.at,
+        OpinionRow.about_decision_id == _ABOUT.id,
+        OpinionRow.rating != _ABOUT.rating,
+    )
+    return or_(disputed, differing)
+
+
+def derive_questions(session: Session, now: datetime) -> dict[CellName, Derived]:
+    """Every proposal that is a question now, straight from proposals and decisions: what the index is held against."""
+    query, change = _questions(now)
+    rows = session.execute(
+        query.with_only_columns(
+            ProjectRow.slug,
+            ProposalRow.dimension,
+            ProposalRow.id,
+            ProposalRow.rating,
+            _CURRENT.rating,
+            change,
+            ProposalRow.confidence,
+        )
+    )
+    return {(row[0], row[1]): Derived._make(row[2:]) for row in rows}
+
+
+class Derived(NamedTuple):
+    """What the index has to say of a proposal that is a question."""
+
+    proposal_id: int
+    rating: Rating
+    current: Rating | None
+    change: int
+    confidence: float
 
 
 def load_question(session: Session, proposal_id: int, now: datetime) -> QuestionDetail:
@@ -214,8 +300,8 @@ def load_question(session: Session, proposal_id: int, now: datetime) -> Question
     slug, dimension = stored.proposal.slug, stored.proposal.dimension
     current = load_ratings(session, [slug]).get((slug, dimension))
     history = tuple(load_decisions(session, slugs=[slug], dimension=dimension))
-    query, _ = _questions(now)
-    is_open = session.scalar(query.where(ProposalRow.id == proposal_id)) is not None
+    asked = select(QuestionRow.proposal_id).where(QuestionRow.proposal_id == proposal_id, is_due(now))
+    is_open = session.scalar(asked) is not None
     name = session.scalar(select(ProjectRow.name).where(ProjectRow.slug == slug))
     return QuestionDetail(
         stored=stored,

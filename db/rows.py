@@ -9,12 +9,20 @@ from sqlalchemy import Row
 from db.models import ArtifactRow, EvidenceRow, PartRow, SnapshotRow
 from db.values import StoredSnapshot
 from pipelines.errors import StorageError
-from pipelines.model import ArtifactRef, Evidence, FieldValue, Quote
+from pipelines.model import ArtifactKind, ArtifactRef, Evidence, FieldValue, Quote
 
 
 def ref_from(row: ArtifactRow) -> ArtifactRef:
     """The name of an artifact."""
     return ArtifactRef(kind=row.kind, id=row.identifier)
+
+
+def parse_ref(text: str) -> ArtifactRef | None:
+    """The artifact whose name is written as `kind:identifier`; None when it names none."""
+    kind, _, identifier = text.partition(":")
+    if not identifier or kind not in tuple(ArtifactKind):
+        return None
+    return ArtifactRef(kind=ArtifactKind(kind), id=identifier)
 
 
 def snapshot_from(artifact: ArtifactRow, part: PartRow, row: SnapshotRow) -> StoredSnapshot:

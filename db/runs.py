@@ -25,6 +25,7 @@ from db.models import (
     VisitRow,
 )
 from db.rows import ref_from
+from db.waiting import NOT_YET
 from pipelines.model import ArtifactKind, JsonValue, Visit, VisitStatus
 
 
@@ -32,12 +33,14 @@ from pipelines.model import ArtifactKind, JsonValue, Visit, VisitStatus
 class RunVisits:
     """What a run has visited so far: visits by kind of artifact and status, artifacts by kind.
 
-    `new_snapshots` counts the visits that brought bytes that were not stored before.
+    `new_snapshots` counts the visits that brought bytes that were not stored before. `waiting` are
+    parts, by kind, that were not asked for because no more was left to be spent; they are no visits.
     """
 
     visits: Mapping[tuple[ArtifactKind, VisitStatus], int] = field(default_factory=dict)
     artifacts: Mapping[ArtifactKind, int] = field(default_factory=dict)
     new_snapshots: int = 0
+    waiting: Mapping[ArtifactKind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +56,20 @@ class RunRatings:
 def load_run_totals(session: Session, run_id: int) -> RunVisits:
     """The visits of a run, counted."""
     visits: Counter[tuple[ArtifactKind, VisitStatus]] = Counter()
+    waiting: Counter[ArtifactKind] = Counter()
+    waits = VisitRow.reason.like(f"{NOT_YET}%")
     query = (
-        select(ArtifactRow.kind, VisitRow.status, func.count())
+        select(ArtifactRow.kind, VisitRow.status, waits, func.count())
         .join(PartRow, PartRow.id == VisitRow.part_id)
         .join(ArtifactRow, ArtifactRow.id == PartRow.artifact_id)
         .where(VisitRow.run_id == run_id)
-        .group_by(ArtifactRow.kind, VisitRow.status)
+        .group_by(ArtifactRow.kind, VisitRow.status, waits)
     )
-    for kind, status, number in session.execute(query):
-        visits[kind, status] = number
+    for kind, status, not_yet, number in session.execute(query):
+        if not_yet:
+            waiting[kind] += number
+        else:
+            visits[kind, status] += number
     artifacts = (
         select(ArtifactRow.kind, func.count(ArtifactRow.id.distinct()))
         .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
@@ -82,6 +90,7 @@ def load_run_totals(session: Session, run_id: int) -> RunVisits:
         visits=visits,
         artifacts=by_kind,
         new_snapshots=session.scalar(new) or 0,
+        waiting=waiting,
     )
 
 
@@ -95,7 +104,7 @@ def load_unread(session: Session, run_id: int, status: VisitStatus, limit: int) 
         select(ArtifactRow, PartRow.name, VisitRow)
         .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
         .join(VisitRow, VisitRow.part_id == PartRow.id)
-        .where(VisitRow.run_id == run_id, VisitRow.status == status)
+        .where(VisitRow.run_id == run_id, VisitRow.status == status, ~VisitRow.reason.like(f"{NOT_YET}%"))
         .order_by(ArtifactRow.kind, ArtifactRow.identifier, PartRow.name)
         .limit(limit)
     )
@@ -134,6 +143,15 @@ def save_done(session: Session, run_id: int, slugs: Iterable[str], now: datetime
     ]
     if rows:
         session.execute(insert(RunProjectRow), rows)
+
+
+def load_starts(session: Session, run_ids: Iterable[int]) -> dict[int, datetime]:
+    """When these runs began, as far as they are known."""
+    found: dict[int, datetime] = {}
+    for some in chunks(run_ids):
+        query = select(RunRow.id, RunRow.started_at).where(RunRow.id.in_(some))
+        found |= {row.id: row.started_at for row in session.execute(query)}
+    return found
 
 
 def load_done(session: Session, run_id: int) -> set[str]:

@@ -10,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import Table, and_, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.candidate_row import CandidateRow, CandidateStatus
 from db.keys import chunks, ensure_artifacts, project_ids
 from db.models import (
+    ArtifactRow,
     ProjectArtifactRow,
     ProjectRow,
     RunRow,
     RunStatus,
 )
+from db.question_index import refresh_questions
 from db.save_proposals import save_proposal, save_proposals
 from db.save_visits import save_extraction, save_extractions, save_visit, save_visits
 from db.session import refresh_statistics
 from db.values import ImportResult
+from pipelines.artifact_ids import same_thing
 from pipelines.errors import UsageError
 from pipelines.model import (
     Artifact,
@@ -47,6 +50,7 @@ __all__ = [
     "save_projects",
     "save_proposal",
     "save_proposals",
+    "save_seed_entry",
     "save_visit",
     "save_visits",
 ]
@@ -66,6 +70,7 @@ def save_projects(session: Session, projects: Sequence[Project], now: datetime) 
     refs = {artifact.ref for project in projects for artifact in project.artifacts}
     artifact_ids = ensure_artifacts(session, refs)
     links = _load_links(session)
+    merged = _settle_merged(session, projects)
     added, changed, unchanged = [], [], []
     for project in projects:
         row = rows.get(project.slug)
@@ -74,7 +79,9 @@ def save_projects(session: Session, projects: Sequence[Project], now: datetime) 
             added.append(project.slug)
             continue
         fields = _set_fields(row, project)
-        artifacts = _set_seed_artifacts(session, row.id, project, artifact_ids, links.get(row.id, {}), now)
+        artifacts = _set_seed_artifacts(
+            session, row.id, project, artifact_ids, links.get(row.id, {}), now, merged.get(row.id, ())
+        )
         if fields or artifacts or not row.active:
             row.active = True
             row.changed_at = now
@@ -89,6 +96,8 @@ def save_projects(session: Session, projects: Sequence[Project], now: datetime) 
         rows[slug].active = False
         rows[slug].changed_at = now
     session.flush()
+    # A retired project is asked nothing, one that is back again is; the index knows organisations as well.
+    refresh_questions(session, [rows[slug].id for slug in (*changed, *retired)])
     return ImportResult(
         added=tuple(added),
         changed=tuple(changed),
@@ -96,6 +105,33 @@ def save_projects(session: Session, projects: Sequence[Project], now: datetime) 
         retired=tuple(retired),
         kept=tuple(sorted(kept)),
     )
+
+
+def save_seed_entry(session: Session, project: Project, now: datetime) -> bool:
+    """Take over one entry of the seeds and leave all others alone; whether it changed anything.
+
+    A project that is new is added, one that was retired comes back.
+    """
+    row = session.scalars(select(ProjectRow).where(ProjectRow.slug == project.slug)).one_or_none()
+    artifact_ids = ensure_artifacts(session, [artifact.ref for artifact in project.artifacts])
+    merged = _settle_merged(session, [project])
+    _settle_adopted(session, {project.slug})
+    if row is None:
+        _add_project(session, project, artifact_ids, now)
+        session.flush()
+        return True
+    query = select(ProjectArtifactRow).where(ProjectArtifactRow.project_id == row.id)
+    links = {(link.artifact_id, link.role): link for link in session.scalars(query)}
+    fields = _set_fields(row, project)
+    artifacts = _set_seed_artifacts(
+        session, row.id, project, artifact_ids, links, now, merged.get(row.id, ())
+    )
+    changed = fields or artifacts or not row.active
+    if changed:
+        row.active, row.changed_at = True, now
+    session.flush()
+    refresh_questions(session, [row.id])
+    return changed
 
 
 def _settle_adopted(session: Session, named: Collection[str]) -> set[str]:
@@ -111,6 +147,28 @@ def _settle_adopted(session: Session, named: Collection[str]) -> set[str]:
             candidate.in_seeds = True
         else:
             kept.add(slug)
+    return kept
+
+
+def _settle_merged(session: Session, projects: Sequence[Project]) -> dict[int, set[int]]:
+    """Hand merged artifacts that the seeds name over to them; those that they have not named yet, by project."""
+    named = {project.slug: {same_thing(a.ref) for a in project.artifacts} for project in projects}
+    query = (
+        select(CandidateRow, ProjectRow.slug, ArtifactRow.id)
+        .join(ProjectRow, ProjectRow.id == CandidateRow.project_id)
+        .join(
+            ArtifactRow,
+            and_(ArtifactRow.kind == CandidateRow.kind, ArtifactRow.identifier == CandidateRow.identifier),
+        )
+        .where(CandidateRow.status == CandidateStatus.MERGED, CandidateRow.in_seeds.is_(False))
+    )
+    kept: dict[int, set[int]] = {}
+    for candidate, slug, artifact_id in session.execute(query):
+        ref = ArtifactRef(kind=candidate.kind, id=candidate.identifier)
+        if same_thing(ref) in named.get(slug, ()):
+            candidate.in_seeds = True
+        elif candidate.project_id is not None:
+            kept.setdefault(candidate.project_id, set()).add(artifact_id)
     return kept
 
 
@@ -169,8 +227,12 @@ def _set_seed_artifacts(
     artifact_ids: Mapping[ArtifactRef, int],
     links: Mapping[tuple[int, Role], ProjectArtifactRow],
     now: datetime,
+    merged: Collection[int] = (),
 ) -> bool:
-    """Set the artifacts that the seed entry names; whether anything was otherwise before."""
+    """Set the artifacts that the seed entry names; whether anything was otherwise before.
+
+    Those merged into the project from candidates stay, though it does not name them.
+    """
     seeds = dict.fromkeys(
         (artifact_ids[artifact.ref], artifact.role)
         for artifact in project.artifacts
@@ -187,7 +249,7 @@ def _set_seed_artifacts(
             link.named_by_artifact_id = link.named_by_part = link.named_by_text = None
             different = True
     for key, link in links.items():
-        if link.origin is Origin.SEED and link.active and key not in seeds:
+        if link.origin is Origin.SEED and link.active and key not in seeds and key[0] not in merged:
             link.active = False
             different = True
     return different
@@ -226,20 +288,34 @@ def save_artifacts(
     query = select(ProjectArtifactRow).where(ProjectArtifactRow.project_id == project_id)
     links = {(link.artifact_id, link.role): link for link in session.scalars(query)}
     new = []
+    rows: dict[tuple[int, Role], dict[str, object]] = {}
     for artifact in artifacts:
         key = (artifact_ids[artifact.ref], artifact.role)
         link = links.get(key)
-        if link is not None and link.active:
+        if key in rows or (link is not None and link.active):
             continue
+        named_by = artifact.named_by
+        fields = {
+            "origin": artifact.origin,
+            "active": True,
+            "position": _AFTER_SEEDS,
+            "named_by_artifact_id": artifact_ids[named_by.artifact] if named_by else None,
+            "named_by_part": named_by.part if named_by else None,
+            "named_by_text": named_by.text if named_by else None,
+        }
         if link is None:
-            link = links[key] = _link(project_id, *key, artifact.origin, _AFTER_SEEDS, now)
-            session.add(link)
-        link.origin, link.active, link.position = artifact.origin, True, _AFTER_SEEDS
-        if artifact.named_by is not None:
-            link.named_by_artifact_id = artifact_ids[artifact.named_by.artifact]
-            link.named_by_part = artifact.named_by.part
-            link.named_by_text = artifact.named_by.text
+            place = {"project_id": project_id, "artifact_id": key[0], "role": key[1], "added_at": now}
+            rows[key] = place | fields
+        else:
+            for name, value in fields.items():
+                if named_by is not None or not name.startswith("named_by"):
+                    setattr(link, name, value)
         new.append(artifact)
+    if rows:
+        # The table itself: a hundred mapped rows are a hundred statements.
+        table = ProjectArtifactRow.__table__
+        assert isinstance(table, Table)
+        session.execute(insert(table), list(rows.values()))
     session.flush()
     return tuple(new)
 

@@ -24,6 +24,8 @@ from db.models import (
     SnapshotRow,
 )
 from db.pins import load_resting_on_pruned
+from db.question_index import refresh_questions
+from db.save_claims import save_claims
 from pipelines.errors import StorageError
 from pipelines.model import ArtifactRef, Evidence, JsonValue, Proposal, Quote, canonical_json
 
@@ -39,12 +41,19 @@ def save_proposal(session: Session, proposal: Proposal, run_id: int | None, now:
     return save_proposals(session, [proposal], run_id, now) == 1
 
 
-def save_proposals(session: Session, proposals: Sequence[Proposal], run_id: int | None, now: datetime) -> int:
+def save_proposals(
+    session: Session,
+    proposals: Sequence[Proposal],
+    run_id: int | None,
+    now: datetime,
+    claims: Mapping[tuple[str, str], Evidence] | None = None,
+) -> int:
     """Store proposals as the current ones of their cells; how many of them were not stored before.
 
     A proposal whose identity is known adds nothing; if another one was current since, it becomes
     current again. What is no part of its identity, since it does not change the question, is kept as
-    it is now: confidence, rationale and link. Raises UsageError for an unknown project, StorageError
+    it is now: confidence, rationale and link. `claims` are the claims of openness that stand against what is
+    proposed, by slug and dimension; without them what was noted before stays. Raises UsageError for an unknown project, StorageError
     when a proposal rests on evidence of a snapshot that is not stored.
     """
     ids = project_ids(session, (proposal.slug for proposal in proposals))
@@ -79,6 +88,10 @@ def save_proposals(session: Session, proposals: Sequence[Proposal], run_id: int 
     _set_current(session, coming, {"is_current": True, "current_since": now})
     stands = [(known[identities[id(p)]], p) for p in wanted.values() if identities[id(p)] in known]
     _keep_up_to_date(session, stands)
+    if claims is not None:
+        named = {(ids[slug], dimension): claim for (slug, dimension), claim in claims.items()}
+        save_claims(session, ids.values(), named)
+    refresh_questions(session, ids.values())
     return len(added)
 
 

@@ -9,6 +9,7 @@ the database (REPEATABLE READ, READ ONLY).
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS = 30
 """How long a SQLite writer waits for another one before it gives up."""
+
+LOOK_SECONDS = 0.002
+"""How often it looks whether the other one has done."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _UPGRADE_LOCK = 0x6F70656E_64620001
@@ -101,7 +105,32 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     write = bool(connection.get_execution_options().get("write"))
     connection.exec_driver_sql(f"PRAGMA query_only = {'off' if write else 'on'}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    if write:
+        _begin_writing(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Take the write lock, waiting for whoever has it.
+
+    SQLite's own waiting looks up to 100 ms apart, and who writes without a pause, as a night does, is seldom
+    caught at a moment without the lock. A curator is not kept waiting for that.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    _pragma(connection, "busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                code = getattr(error.orig, "sqlite_errorcode", None)
+                if code is None or code & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                    raise
+                time.sleep(LOOK_SECONDS)
+    finally:
+        _pragma(connection, f"busy_timeout = {BUSY_SECONDS * 1000}")
 
 
 def _bound(engine: Engine, write: bool) -> Engine:
@@ -143,7 +172,8 @@ def refresh_statistics(session: Session) -> None:
     Measured: the queue of 14,000 cells takes 16 s before and 0.1 s after. SQLite does without.
     """
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("ANALYZE projects, proposals, decisions, parts, visits, snapshots, evidence"))
+        tables = "projects, proposals, decisions, questions, parts, visits, snapshots, evidence"
+        session.execute(text(f"ANALYZE {tables}"))
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -182,6 +212,8 @@ def upgrade(engine: Engine) -> bool:
     All or nothing, and safe when several processes do it at once. Raises UsageError when the
     database was made by a newer version of the program.
     """
+    if _is_at_newest(engine):
+        return False
     from alembic import command
 
     if current_revision(engine) == head_revision():
@@ -199,6 +231,7 @@ def upgrade(engine: Engine) -> bool:
                     if not sqlite:
                         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
                     command.upgrade(_config(connection), "head")
+                    _rebuild_what_is_derived(connection)
                     if sqlite and (broken := _foreign_key_problems(connection)):
                         raise StorageError(f"the migration would break references: {'; '.join(broken)}")
             finally:
@@ -207,6 +240,31 @@ def upgrade(engine: Engine) -> bool:
     except DatabaseError as error:
         raise StorageError(f"the schema could not be upgraded: {_in_one_line(error)}") from error
     return True
+
+
+def _is_at_newest(engine: Engine) -> bool:
+    """Is the schema that of the last migration, whose file is named by its revision? Alembic, which knows
+    for sure, takes longer to import than most commands take to run."""
+    newest = max(
+        (path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("*_*.py")), default=""
+    )
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    except DatabaseError:
+        # No schema yet, or trouble that whoever asks next finds words for.
+        return False
+    return found == [newest]
+
+
+def _rebuild_what_is_derived(connection: Connection) -> None:
+    """Make the index of questions anew: a migration may have changed what it is made of."""
+    from db.question_index import rebuild_questions
+
+    with Session(connection, join_transaction_mode="rollback_only") as session:
+        rebuild_questions(session)
+        session.flush()
+        session.expunge_all()
 
 
 def _pragma(connection: Connection, pragma: str) -> None:
@@ -243,6 +301,8 @@ def check(engine: Engine) -> list[str]:
                 problems += _foreign_key_problems(connection)
             problems += _missing_guards(connection)
             problems += _several_or_no_current_proposals(connection)
+            if found == head:
+                problems += _index_problems(connection)
     except StorageError as error:
         return [str(error)]
     except DatabaseError as error:
@@ -284,3 +344,11 @@ def _several_or_no_current_proposals(connection: Connection) -> list[str]:
         f" GROUP BY p.slug, q.dimension HAVING sum(CASE WHEN {flag} THEN 1 ELSE 0 END) <> 1"
     ).all()
     return [f"{slug} {dimension} has not exactly one current proposal" for slug, dimension in rows]
+
+
+def _index_problems(connection: Connection) -> list[str]:
+    """Where the index of questions does not say what proposals and decisions say."""
+    from db.question_check import load_index_problems
+
+    with Session(connection) as session:
+        return [f"{problem}: run `openness db reindex`" for problem in load_index_problems(session)]

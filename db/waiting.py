@@ -21,6 +21,9 @@ from pipelines.model import MAIN_PART, ArtifactKind, ArtifactRef, VisitStatus
 NOT_ASKED = "not asked"
 """How the reason of a visit begins that nothing was asked for: it was no turn, the artifact still waits."""
 
+NOT_YET = f"{NOT_ASKED} yet"
+"""How it begins where no more was left to be spent: nothing has failed, another night goes on with it."""
+
 _KNOWN = [VisitStatus.OK, VisitStatus.UNCHANGED, VisitStatus.MISSING]
 
 

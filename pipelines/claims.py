@@ -120,20 +120,23 @@ def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
     rules = all_rules()
     documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
     for pair in _PAIRS:
-        verdict = apply(rules[pair.dimension], evidence)
-        if verdict.row is None or _ORDER.get(verdict.row.rating, 2) >= _ORDER[pair.below]:
-            continue
+        # Claims first: most projects make none, and applying a rule is the dearer question.
         claims = [
             item
             for item in views.statements(evidence, documents, pair.says)
             if item.value.get("about") in pair.about and _is_own(evidence, item)
         ]
+        if not claims:
+            continue
+        verdict = apply(rules[pair.dimension], evidence)
+        if verdict.row is None or _ORDER.get(verdict.row.rating, 2) >= _ORDER[pair.below]:
+            continue
         against = [
             finding
             for finding in verdict.findings
             if finding.check in pair.checks and finding.outcome is Outcome.YES and finding.evidence
         ]
-        if claims and against:
+        if against:
             yield Contradiction(
                 dimension=pair.dimension,
                 claim=claims[0],

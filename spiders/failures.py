@@ -25,6 +25,7 @@ from spiders.protocol import Limits
 from spiders.resolver import refused_hosts
 
 REDIRECT_OVERFLOW = "max redirections reached"
+_BROKEN = "the connection broke off or the answer is not HTTP"
 
 
 class UnreadableBody(IgnoreRequest):
@@ -64,6 +65,18 @@ class FailureReason:
 def is_redirect_overflow(error: BaseException) -> bool:
     """Did Scrapy's redirect middleware give up?"""
     return type(error) is IgnoreRequest and str(error) == REDIRECT_OVERFLOW
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Did no complete answer come in time?"""
+    return isinstance(error, DownloadTimeoutError)
+
+
+def is_fleeting(error: BaseException) -> bool:
+    """May a second try go better? Not where there is no such host, or nobody answers, or something is refused."""
+    if isinstance(error, (DownloadTimeoutError, ResponseDataLossError, ConnectionClosed)):
+        return True
+    return type(error) is DownloadFailedError and _broken_answer(error) == _BROKEN
 
 
 def failure_reason(error: BaseException, limits: Limits, host: str = "") -> FailureReason:
@@ -112,4 +125,4 @@ def _broken_answer(error: DownloadFailedError) -> str:
         return "too large: the headers do not end"
     if any(reason.check(SSL.Error) for reason in reasons):
         return "the TLS handshake failed or the certificate is not valid"
-    return "the connection broke off or the answer is not HTTP"
+    return _BROKEN

@@ -1,15 +1,16 @@
-"""Downloader middlewares of the page spider: address guard, conditions, unpacking, one retry."""
+"""Downloader middlewares of the page spider: address guard, conditions, unpacking, trying again."""
 
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 
 from scrapy import Request
 from scrapy.crawler import Crawler
 from scrapy.http import Headers, Response
 
-from spiders.addresses import host_of, refusal
-from spiders.failures import Refused, TooLargeUnpacked, UnreadableBody
+from spiders.addresses import host_of, origin, refusal
+from spiders.failures import Refused, TooLargeUnpacked, UnreadableBody, is_fleeting, is_timeout
 from spiders.judge import validator
 from spiders.pace import retry_after_seconds
 from spiders.page_spider import spider_of
@@ -133,43 +134,61 @@ def _unpack(body: bytes, bits: int, limit: int) -> tuple[bytes, bytes]:
     return unpacked, stream.unused_data
 
 
-class RetryOnce:
-    """Asks once more after a 429 or 503, when the host says, and lets the whole host rest until then.
+MOST_TRIES = 3
+MOST_IN_VAIN = 6
+"""Requests in a row to a site that came to nothing, after which nothing is asked of it a second time."""
+FLEETING = frozenset({500, 502, 504})
+"""Answers that a second try may better, besides 429 and 503."""
 
-    Settings RETRY_AFTER_LIMIT: a longer wait is not waited, nor is the host asked for anything else;
-    RETRY_WAIT: the wait where the host names none. Seconds.
+
+class TryAgain:
+    """Asks again after what may be over in a moment: three times in all, twice after a 429 or no answer in time.
+
+    After a 429 or 503 when the host says, and at once after another 5xx, a connection that broke
+    and half an answer, as soon as the whole host has rested. Settings RETRY_AFTER_LIMIT: a longer
+    wait is not waited, nor is the host asked for anything else; RETRY_WAIT: the wait where the host
+    names none. Seconds.
     """
 
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._limit = crawler.settings.getfloat("RETRY_AFTER_LIMIT")
         self._wait = crawler.settings.getfloat("RETRY_WAIT")
-        self._hopeless: set[str] = set()
+        self._in_vain: Counter[str] = Counter()
 
     @classmethod
-    def from_crawler(cls, crawler: Crawler) -> RetryOnce:
+    def from_crawler(cls, crawler: Crawler) -> TryAgain:
         return cls(crawler)
 
     def process_response(self, request: Request, response: Response) -> Request | Response:
+        if response.status in FLEETING:
+            return self._again(request) or response
         if response.status not in (429, 503):
+            self._in_vain.pop(origin(request.url), None)
             return response
-        host = host_of(request.url)
         asked = retry_after_seconds(_text(response, "Retry-After"), _text(response, "Date"))
         if asked is not None:
-            spider_of(self._crawler).pace.pause(host, asked)
-        if "is_retry" in request.meta:
-            self._hopeless.add(host)
+            spider_of(self._crawler).pace.pause(host_of(request.url), asked)
+        if (asked or 0.0) > self._limit or "cf-mitigated" in response.headers:
             return response
-        if "cf-mitigated" in response.headers:
-            return response
-        if asked is None:
-            # The host names no time. Where a second attempt was in vain, more of them only cost time.
-            if host in self._hopeless:
-                return response
-            spider_of(self._crawler).pace.pause(host, self._wait)
-        elif asked > self._limit:
-            return response
-        return request.replace(meta={**request.meta, "is_retry": True}, dont_filter=True)
+        return self._again(request, is_told=asked is not None, only_once=response.status == 429) or response
+
+    def process_exception(self, request: Request, exception: Exception) -> Request | None:
+        return self._again(request, only_once=is_timeout(exception)) if is_fleeting(exception) else None
+
+    def _again(self, request: Request, *, is_told: bool = False, only_once: bool = False) -> Request | None:
+        """The request once more; None where there were tries enough. `is_told`: the host names a time."""
+        tries, site = request.meta.get("tries", 1), origin(request.url)
+        self._in_vain[site] += 1
+        if tries == MOST_TRIES or (only_once and "once_was" in request.meta):
+            return None
+        if not is_told:
+            if self._in_vain[site] > MOST_IN_VAIN:
+                # More of it would only cost time.
+                return None
+            spider_of(self._crawler).pace.pause(host_of(request.url), self._wait)
+        once = {"once_was": True} if only_once else {}
+        return request.replace(meta={**request.meta, **once, "tries": tries + 1}, dont_filter=True)
 
 
 def _text(response: Response, name: str) -> str:

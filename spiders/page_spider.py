@@ -24,7 +24,7 @@ from spiders.revalidation import FRESHNESS_HEADERS, fresh_seconds
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
-    from spiders.worker import Wire
+    from spiders.worker import Orders, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +36,21 @@ another connection would cost more."""
 
 
 class PageSpider(Spider):
-    """Reads every page of a job and yields a PageResult for it, whatever happens on the way."""
+    """Reads every page that it is told of and yields a PageResult for it, whatever happens on the way."""
 
     name = "pages"
 
-    def __init__(self, job: Job, wire: Wire) -> None:
+    def __init__(self, job: Job, wire: Wire, orders: Orders) -> None:
         super().__init__()
         self.job = job
         self.wire = wire
+        self.orders = orders
         self.limits = job.limits
         self.counters: Counters = wire.counters
         self.pace = Pace(job.limits.retry_after, job.manners.rest)
         self.robots: dict[str, str] = {}
-        self._waiting = Counter(host_of(page.url) for page in job.pages)
+        self._turns = Turns()
+        self._waiting: Counter[str] = Counter()
         self._allowed = frozenset(job.allow_private_hosts)
 
     @classmethod
@@ -63,20 +65,39 @@ class PageSpider(Spider):
         return spider
 
     async def start(self) -> AsyncIterator[Request | PageResult]:
-        for page in taking_turns(self.job.pages):
-            try:
-                # The address as it was written: making it a request may repair what must be refused.
-                if reason := refusal(page.url, self._allowed):
-                    raise Refused(reason)
-                request = self._request(page)
-            except (ValueError, Refused) as error:
-                self._waiting[host_of(page.url)] -= 1
-                reason = str(error) if isinstance(error, Refused) else "refused: a malformed address"
-                yield PageResult(
-                    index=page.index, status=VisitStatus.FAILED, url=without_secrets(page.url), reason=reason
-                )
-            else:
-                yield request
+        self.orders.listen()
+        pages: Sequence[PageJob] | None = self.job.pages
+        while pages is not None:
+            self._add(pages)
+            for page in self._turns:
+                yield self._asking(page)
+                self._add(self.orders.at_hand())
+            pages = await self.orders.next()
+
+    def _add(self, pages: Sequence[PageJob]) -> None:
+        self._turns.add(pages)
+        self._waiting.update(host_of(page.url) for page in pages)
+
+    def _done(self, page: PageJob) -> None:
+        """Of this page there is nothing more to come."""
+        host = host_of(page.url)
+        self._waiting[host] -= 1
+        if self._waiting[host] <= 0:
+            del self._waiting[host]
+
+    def _asking(self, page: PageJob) -> Request | PageResult:
+        """The request for a page, or why there is none."""
+        try:
+            # The address as it was written: making it a request may repair what must be refused.
+            if reason := refusal(page.url, self._allowed):
+                raise Refused(reason)
+            return self._request(page)
+        except (ValueError, Refused) as error:
+            self._done(page)
+            reason = str(error) if isinstance(error, Refused) else "refused: a malformed address"
+            return PageResult(
+                index=page.index, status=VisitStatus.FAILED, url=without_secrets(page.url), reason=reason
+            )
 
     def _request(self, page: PageJob) -> Request:
         return Request(
@@ -87,7 +108,7 @@ class PageSpider(Spider):
         request = response.request
         assert request is not None
         page: PageJob = request.meta["page"]
-        self._waiting[host_of(page.url)] -= 1
+        self._done(page)
         answer = Answer(
             status=response.status,
             headers={name: header(response.headers, name) for name in READ_HEADERS},
@@ -118,7 +139,7 @@ class PageSpider(Spider):
     def on_failure(self, failure: Failure) -> Iterator[PageResult]:
         # Scrapy puts the request onto every failure it hands to an errback; twisted does not know of it.
         request: Request = failure.request  # type: ignore[attr-defined]
-        self._waiting[host_of(request.meta["page"].url)] -= 1
+        self._done(request.meta["page"])
         error = failure.value or RuntimeError("a failure without an exception")
         reason = failure_reason(error, self.limits, host_of(request.url))
         if not reason.expected:
@@ -159,26 +180,36 @@ class PageSpider(Spider):
         self.counters.errors += 1
         request: Request | None = getattr(response, "request", None)
         if request is not None and "page" in request.meta:
-            self.wire.send_internal_error(request.meta["page"], type(failure.value).__name__)
+            page: PageJob = request.meta["page"]
+            self.wire.send_internal_error(page.index, page.url, type(failure.value).__name__)
 
     def on_item_error(self, item: PageResult, failure: Failure) -> None:
         """An exception in the handover, such as a full disk."""
         self.counters.errors += 1
-        for page in self.job.pages:
-            if page.index == item.index:
-                self.wire.send_internal_error(page, type(failure.value).__name__)
+        self.wire.send_internal_error(item.index, item.url, type(failure.value).__name__)
 
 
-def taking_turns(pages: Sequence[PageJob]) -> Iterator[PageJob]:
-    """The pages with their hosts taking turns: many pages of one slow host do not hold up the others."""
-    by_host: dict[str, deque[PageJob]] = {}
-    for page in pages:
-        by_host.setdefault(host_of(page.url), deque()).append(page)
-    while by_host:
-        for host in tuple(by_host):
-            yield by_host[host].popleft()
-            if not by_host[host]:
-                del by_host[host]
+class Turns:
+    """Pages with their hosts taking turns: many pages of one slow host do not hold up the others."""
+
+    def __init__(self, pages: Sequence[PageJob] = ()) -> None:
+        self._by_host: dict[str, deque[PageJob]] = {}
+        self.add(pages)
+
+    def add(self, pages: Sequence[PageJob]) -> None:
+        """Further pages. Hosts that are new come after those that wait for their turn."""
+        for page in pages:
+            self._by_host.setdefault(host_of(page.url), deque()).append(page)
+
+    def __iter__(self) -> Iterator[PageJob]:
+        """The pages as they come to their turn, also those that are added meanwhile; each comes once."""
+        while self._by_host:
+            host, pages = next(iter(self._by_host.items()))
+            del self._by_host[host]
+            page = pages.popleft()
+            if pages:
+                self._by_host[host] = pages
+            yield page
 
 
 def spider_of(crawler: Crawler) -> PageSpider:

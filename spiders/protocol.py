@@ -1,8 +1,10 @@
 """What the starting process and a worker say to each other.
 
-The job is one JSON file in the spool folder. The worker answers on its standard output, one JSON
-object a line, and puts page bodies into the spool folder under names both sides derive from the
-page's index. Nothing of it can be executed, and a line that does not parse is a broken worker.
+The job is a JSON file in the spool folder. Further pages come as files of their own, each announced by
+a line with its number on the worker's standard input; the end of that input says that no more come.
+The worker answers on its standard output, one JSON object a line, and puts page bodies into the spool
+folder under names both sides derive from the page's index. Nothing of it can be executed, and a line
+that does not parse is a broken worker.
 
 This module is imported by the starting process and must stay free of Scrapy.
 """
@@ -10,7 +12,7 @@ This module is imported by the starting process and must stay free of Scrapy.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,9 +35,9 @@ class ProtocolError(Exception):
 class Limits:
     """What a worker may take, and how politely. Times are seconds, sizes bytes.
 
-    `timeout` is for one answer from the first byte sent to the last received; `deadline` ends the
-    whole run. `retry_after` is the longest wait a host may ask for; `retry_wait` is the wait before
-    the one retry of a 429 or 503 that names none. `crawl_delay` caps what robots.txt asks for.
+    `timeout` is for one answer from the first byte sent to the last received; `deadline` is how long
+    pages that were asked for together are waited for. `retry_after` is the longest wait a host may ask for; `retry_wait` is the wait before
+    a host is asked again that has named none. `crawl_delay` caps what robots.txt asks for.
     """
 
     timeout: float = 30.0
@@ -95,10 +97,10 @@ class Manners:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """All that a worker is told."""
+    """All that a worker is told at its start; more `pages` may come while it works."""
 
-    pages: tuple[PageJob, ...]
     user_agent: str
+    pages: tuple[PageJob, ...] = ()
     gateway: str | None = None
     allow_private_hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
@@ -159,6 +161,25 @@ class Message:
     counters: Counters
     page: PageResult | None = None
     end: bool = False
+
+
+def pages_file(spool: Path, number: int) -> Path:
+    """Where further pages are told."""
+    return spool / f"pages-{number:d}.json"
+
+
+def write_pages(spool: Path, number: int, pages: Sequence[PageJob]) -> None:
+    """Tell further pages; announce them with the number afterwards."""
+    data = [asdict(page) for page in pages]
+    pages_file(spool, number).write_text(json.dumps(data), encoding="utf-8")
+
+
+def read_pages(spool: Path, number: int) -> tuple[PageJob, ...]:
+    """Further pages. A malformed file raises: only our own other half writes it."""
+    path = pages_file(spool, number)
+    pages = tuple(PageJob(**page) for page in json.loads(path.read_text(encoding="utf-8")))
+    path.unlink()
+    return pages
 
 
 def body_file(spool: Path, index: int) -> Path:

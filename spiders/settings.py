@@ -22,7 +22,7 @@ MIDDLEWARES = {
     f"{STOCK}.downloadtimeout.DownloadTimeoutMiddleware": 350,
     f"{STOCK}.defaultheaders.DefaultHeadersMiddleware": 400,
     f"{STOCK}.useragent.UserAgentMiddleware": 500,
-    "spiders.middlewares.RetryOnce": 550,
+    "spiders.middlewares.TryAgain": 550,
     f"{STOCK}.redirect.MetaRefreshMiddleware": 580,
     "spiders.middlewares.Unpacking": 590,
     f"{STOCK}.redirect.RedirectMiddleware": 600,
@@ -31,7 +31,6 @@ MIDDLEWARES = {
 EXTENSIONS = {
     "scrapy.extensions.corestats.CoreStats": 0,
     "scrapy.extensions.memusage.MemoryUsage": 0,
-    "scrapy.extensions.closespider.CloseSpider": 0,
 }
 
 
@@ -100,7 +99,6 @@ def crawl_settings(job: Job) -> dict[str, Any]:
             "Accept": "text/html,application/xhtml+xml,text/*;q=0.9,application/xml;q=0.9,*/*;q=0.1",
             "Accept-Language": "en",
         },
-        "CLOSESPIDER_TIMEOUT": limits.deadline,
         "LOG_LEVEL": "WARNING",
         "LOG_VERSIONS": [],
         "STATS_DUMP": False,

@@ -1,6 +1,8 @@
-"""The worker: one operating-system process that reads the pages of one job.
+"""The worker: one operating-system process that reads pages.
 
     python -m spiders.worker SPOOL
+
+It reads the pages of its job, then those that are announced on its standard input, until that ends.
 
 A process of its own because a Twisted reactor starts once, and because what strangers send can at
 worst take this process down. It ends by itself when the process that started it is gone.
@@ -12,6 +14,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +32,7 @@ from spiders.protocol import (
     PageResult,
     body_file,
     message_line,
+    read_pages,
 )
 
 if TYPE_CHECKING:
@@ -49,19 +53,15 @@ class Wire:
             body_file(self._spool, result.index).write_bytes(result.body)
         self._write(Message(counters=self.counters, page=result))
 
-    def send_internal_error(self, page: PageJob, name: str) -> None:
+    def send_internal_error(self, index: int, url: str, name: str) -> None:
         """Report a page lost to an exception of our own."""
-        self._write(
-            Message(
-                counters=self.counters,
-                page=PageResult(
-                    index=page.index,
-                    status=VisitStatus.FAILED,
-                    url=without_secrets(page.url),
-                    reason=f"internal error ({name})",
-                ),
-            )
+        page = PageResult(
+            index=index,
+            status=VisitStatus.FAILED,
+            url=without_secrets(url),
+            reason=f"internal error ({name})",
         )
+        self._write(Message(counters=self.counters, page=page))
 
     def send_heartbeat(self) -> None:
         """Say that the event loop turns."""
@@ -83,6 +83,56 @@ class Wire:
         except OSError:
             # Nobody listens any more. No cleaning up: reading on for nobody would be rude to the hosts.
             os._exit(EXIT_CRAWL_FAILED)
+
+
+class Orders:
+    """Further pages, as they are announced on standard input."""
+
+    def __init__(self, spool: Path, descriptor: int) -> None:
+        self._spool = spool
+        self._descriptor = descriptor
+        self._come: asyncio.Queue[tuple[PageJob, ...] | None] = asyncio.Queue()
+
+    def listen(self) -> None:
+        """Begin to listen. Call it where the event loop runs."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._listen, args=(loop,), name="orders", daemon=True).start()
+
+    def at_hand(self) -> tuple[PageJob, ...]:
+        """What was announced meanwhile."""
+        pages: tuple[PageJob, ...] = ()
+        while not self._come.empty():
+            some = self._come.get_nowait()
+            if some is None:
+                self._come.put_nowait(None)
+                break
+            pages += some
+        return pages
+
+    async def next(self) -> tuple[PageJob, ...] | None:
+        """What is announced next; None when no more will be."""
+        return await self._come.get()
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        pages: tuple[PageJob, ...] | None = ()
+        while pages is not None:
+            pages = self._hear()
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._come.put_nowait, pages)
+
+    def _hear(self) -> tuple[PageJob, ...] | None:
+        """Wait for an announcement. Straight from the descriptor: a buffer has a lock, which a thread
+        that is left waiting would hold at the end of the process."""
+        line = b""
+        while not line.endswith(b"\n"):
+            try:
+                piece = os.read(self._descriptor, 1)
+            except OSError:
+                return None
+            if not piece:
+                return None
+            line += piece
+        return read_pages(self._spool, int(line))
 
 
 class Handover:
@@ -108,15 +158,15 @@ async def _beat(wire: Wire, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
-def run(job: Job, wire: Wire) -> int:
-    """Read the pages of a job. Returns the exit status: EXIT_ERRORS when an error of our own cost a page."""
+def run(job: Job, wire: Wire, orders: Orders) -> int:
+    """Read the pages of a job, and those that are ordered later. Returns the exit status: EXIT_ERRORS when an error of our own cost a page."""
     from scrapy.crawler import AsyncCrawlerProcess
 
     from spiders.page_spider import PageSpider
     from spiders.settings import crawl_settings
 
     process = AsyncCrawlerProcess(crawl_settings(job))
-    crawl = process.crawl(PageSpider, job=job, wire=wire)
+    crawl = process.crawl(PageSpider, job=job, wire=wire, orders=orders)
     loop = asyncio.get_event_loop()
     beat = loop.create_task(_beat(wire, job.limits.heartbeat))
     crawl.add_done_callback(lambda _: beat.cancel())
@@ -134,7 +184,7 @@ def main(arguments: list[str]) -> int:
     descriptor = os.dup(1)
     os.dup2(2, 1)
     with contextlib.suppress(KeyboardInterrupt):
-        return run(Job.read(spool), Wire(spool, descriptor))
+        return run(Job.read(spool), Wire(spool, descriptor), Orders(spool, 0))
     return EXIT_CRAWL_FAILED
 
 

@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "pipelines": set(),
     "db": {"pipelines"},
     "spiders": {"pipelines"},
-    "crawler": {"pipelines", "db", "spiders"},  # and the sandbox, from within the demo command
+    "crawler": {"pipelines", "db", "spiders", "review"},  # and the sandbox, from within the demo command
     "sandbox": set(),
     "review": {"pipelines", "db"},
 }

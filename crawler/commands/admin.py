@@ -10,7 +10,8 @@ from crawler.commands.run import settings_of
 from crawler.context import open_engine
 from crawler.terminal import safe
 from crawler.verify import verify_archive
-from db.session import check, current_revision, make_engine
+from db.question_index import rebuild_questions
+from db.session import check, current_revision, make_engine, session_scope
 
 
 @click.group("db")
@@ -60,6 +61,20 @@ def check_command(ctx: click.Context) -> None:
     finally:
         engine.dispose()
     click.echo(f"the database is sound, {verified.bodies} bodies in the archive have their digests")
+
+
+@db_command.command("reindex")
+@click.pass_context
+def reindex_command(ctx: click.Context) -> None:
+    """Make the index of questions anew, where `openness db check` says that it is wrong.
+
+    Nothing is lost by it: the index is derived from proposals and decisions.
+
+    Example: openness db reindex
+    """
+    with open_engine(settings_of(ctx)) as engine, session_scope(engine, write=True) as session:
+        questions = rebuild_questions(session)
+    click.echo(f"the index has {questions} questions, deferred ones included")
 
 
 def _tell_what_is_wrong(problem: ArchiveProblem) -> None:

@@ -16,13 +16,15 @@ from db.candidates import (
     count_candidates,
     dismiss_candidate,
     load_candidates,
+    merge_candidate,
 )
 from db.session import session_scope
 from db.values import StoredCandidate
 from pipelines.candidates import HUB, seed_json
-from pipelines.model import JsonValue
+from pipelines.model import JsonValue, Role
 from pipelines.seeds import dump_seeds
 
+BECAME = {CandidateStatus.ADOPTED: " as {}", CandidateStatus.MERGED: " into {}"}
 STATUSES = click.Choice([*(status.value for status in CandidateStatus), "all"])
 
 
@@ -111,7 +113,7 @@ def _show(item: StoredCandidate) -> None:
         f"{'' if item.status is CandidateStatus.OPEN else f', {item.status.value}'}"
     )
     if item.decided_at:
-        became = f" as {item.slug}" if item.slug and item.status is CandidateStatus.ADOPTED else ""
+        became = BECAME.get(item.status, "").format(item.slug) if item.slug else ""
         why = f": {line(item.reason, 90)}" if item.reason else ""
         click.echo(f"          by {line(item.curator, 40)} on {item.decided_at:%Y-%m-%d}{became}{why}")
     for reason in candidate.reasons:
@@ -151,6 +153,54 @@ def adopt_command(
     )
 
 
+@candidates_command.command("merge")
+@click.argument("candidate", metavar="ID|NAME")
+@click.argument("slug")
+@click.option(
+    "--role",
+    type=click.Choice([role.value for role in Role]),
+    help="What it is to the project; as in its proposed seed entry when not given.",
+)
+@click.option("--reason", default="", help="Why.")
+@click.option("--curator", help="Who decides; instead of OPENNESS_CURATOR.")
+@click.option("--json", "as_json", is_flag=True, help="The merged candidate as JSON on stdout.")
+@click.pass_context
+def merge_command(
+    ctx: click.Context,
+    candidate: str,
+    slug: str,
+    role: str | None,
+    reason: str,
+    curator: str | None,
+    as_json: bool,
+) -> None:
+    """Make a candidate one more artifact of the project SLUG, that there is already.
+
+    It is visited from the next run on. Imports of seeds leave it alone until the seed file has named it
+    for the project; from then on the file rules. To take it back before: openness candidates dismiss.
+
+    Example: openness candidates merge 3 some-project --role rl_weights
+    """
+    with open_context(settings_of(ctx)) as context:
+        who = curator or context.settings.curator_name()
+        with session_scope(context.engine, write=True) as session:
+            merged = merge_candidate(
+                session,
+                candidate,
+                slug=slug,
+                curator=who,
+                now=context.clock(),
+                role=Role(role) if role else None,
+                reason=reason,
+            )
+    if as_json:
+        click.echo(json_text(_json(merged)))
+        return
+    click.echo(
+        f"{safe(merged.candidate.ref.id)} is an artifact of {merged.slug} now. Put it into the seed file, too."
+    )
+
+
 @candidates_command.command("dismiss")
 @click.argument("candidate", metavar="ID|NAME")
 @click.option("--reason", required=True, help="Why.")
@@ -162,7 +212,8 @@ def dismiss_command(
 ) -> None:
     """Turn a candidate down for good: neither it nor another size of it comes back.
 
-    One that was adopted is taken back, and its project retired, unless the seed file names it.
+    One that was adopted or merged is taken back, and its project retired (or rid of it), unless the seed
+    file names it.
 
     Example: openness candidates dismiss 3 --reason "a demo, not a release"
     """

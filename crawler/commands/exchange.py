@@ -17,8 +17,8 @@ from crawler.context import Context, open_context, read_text
 from crawler.nightly import import_seeds, require_projects
 from crawler.terminal import json_text, line
 from db.import_ratings import import_ratings
-from db.load import load_projects
 from db.proposals import load_proposals
+from db.published import load_project_ratings
 from db.ratings import load_ratings
 from db.session import session_scope
 from db.values import ConfirmedRating, StoredProposal
@@ -26,7 +26,7 @@ from pipelines.errors import UsageError
 from pipelines.evaluate import evaluate, proposed_of
 from pipelines.evaluation_table import format_table
 from pipelines.exports import csv_, json_, proposals
-from pipelines.exports.rows import ProjectRatings, RatingCell, evidence_item, proposal_row, rating_rows
+from pipelines.exports.rows import ProjectRatings, proposal_row, rating_rows
 from pipelines.model import Rating
 from pipelines.ratings import parse_ratings
 
@@ -113,7 +113,7 @@ def export_csv_command(ctx: click.Context, dest: Path) -> None:
     Example: openness export csv ratings.csv
     """
     with open_context(settings_of(ctx)) as context:
-        rows = list(rating_rows(load_project_ratings(context), context.rubric.dimension_ids))
+        rows = list(rating_rows(_project_ratings(context), context.rubric.dimension_ids))
     write_whole(dest, lambda out: csv_.write(rows, out))
 
 
@@ -126,7 +126,7 @@ def export_json_command(ctx: click.Context, dest: Path) -> None:
     Example: openness export json ratings.json
     """
     with open_context(settings_of(ctx)) as context:
-        rows = load_project_ratings(context)
+        rows = _project_ratings(context)
         rubric, now = context.rubric, context.clock()
     write_whole(dest, lambda out: json_.write(rows, out, rubric=rubric, generated_at=now))
 
@@ -176,45 +176,9 @@ def _current(ratings: Mapping[tuple[str, str], ConfirmedRating], stored: StoredP
     return found.rating if found else None
 
 
-def load_project_ratings(context: Context) -> list[ProjectRatings]:
-    """Every project with its confirmed ratings, and the evidence that each was decided on."""
+def _project_ratings(context: Context) -> list[ProjectRatings]:
     with session_scope(context.engine) as session:
-        projects = load_projects(session)
-        ratings = load_ratings(session)
-        grounds = {
-            s.id: s.proposal
-            for s in load_proposals(
-                session, ids=[r.proposal_id for r in ratings.values() if r.proposal_id is not None]
-            )
-        }
-    rows = []
-    for project in projects:
-        cells = {}
-        for dimension in context.rubric.dimension_ids:
-            rating = ratings.get((project.slug, dimension))
-            if rating is None:
-                continue
-            proposal = grounds.get(rating.proposal_id) if rating.proposal_id is not None else None
-            cells[dimension] = RatingCell(
-                rating=rating.rating,
-                link=rating.link,
-                note=rating.note,
-                curator=rating.curator,
-                decided_at=rating.at,
-                evidence=tuple(evidence_item(item) for item in proposal.evidence) if proposal else (),
-            )
-        rows.append(
-            ProjectRatings(
-                slug=project.slug,
-                name=project.name,
-                org=project.org,
-                llmbase=project.llmbase,
-                rlbase=project.rlbase,
-                homepage=project.homepage,
-                cells=cells,
-            )
-        )
-    return rows
+        return load_project_ratings(session, context.rubric.dimension_ids)
 
 
 def write_whole(dest: Path, write: Callable[[TextIO], None]) -> None:

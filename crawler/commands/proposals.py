@@ -14,6 +14,7 @@ from crawler.context import Context, open_context
 from crawler.nightly import require_projects
 from crawler.terminal import block, json_text, line
 from db import decide
+from db.audit import record_decision
 from db.load import load_projects
 from db.proposals import load_proposals
 from db.queue import count_queue, load_question, load_queue
@@ -302,7 +303,9 @@ def _decide(ctx: click.Context, curator: str | None, act: Callable[[Session, str
     with open_context(settings_of(ctx)) as context:
         who = curator or context.settings.curator_name()
         with session_scope(context.engine, write=True) as session:
-            decision = act(session, who, context.clock())
+            now = context.clock()
+            decision = act(session, who, now)
+            record_decision(session, decision, now)
             waiting = count_queue(session, context.clock())
     click.echo(f"Decision {decision} by {line(who, 60)} is recorded. {waiting} questions are left.")
 

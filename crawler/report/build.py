@@ -84,6 +84,7 @@ def run_report(
         "bytes": sum(usage.bytes for usage in usages.values()),
         "budget": _budget(plan, usages),
         "new_snapshots": gathered.new_snapshots,
+        "waiting_parts": sum(gathered.waiting.values()),
         "failed": gathered.count(VisitStatus.FAILED),
         "denied": gathered.count(VisitStatus.DENIED),
         "missing": gathered.count(VisitStatus.MISSING),

@@ -111,7 +111,12 @@ def _budget(report: Report) -> Iterator[Section]:
             Cell(text=moment(e["resets_at"])),
         ),
         shown=20,
-        note="Requests that the services allow; artifacts that wait are visited on the next nights.",
+        note="Requests that the services allow; artifacts that wait are visited on the next nights"
+        + (
+            f", and so are {parts} parts of those that were."
+            if (parts := report.get("waiting_parts"))
+            else "."
+        ),
     )
 
 

@@ -119,6 +119,8 @@ class _Adapter(PatientAdapter):
     """Keeps the distance between requests, and checks what the library does not: any answer of 200 is
     a feed to it, and half a feed a whole one."""
 
+    divisible = True
+
     def __init__(
         self, rules: TransportRules, meter: Meter, clock: Callable[[], datetime], budget: Budget, delay: float
     ) -> None:
@@ -146,7 +148,7 @@ class _Adapter(PatientAdapter):
             raise Unread(VisitStatus.FAILED, f"{address(where)} redirects to another host")
         whole = _FEED.search(answer.body[:2000]) and answer.body.rstrip().endswith(b"</feed>")
         if answer.status == 200 and not whole:
-            raise Unread(VisitStatus.FAILED, f"the answer of {address(where)} is no whole feed")
+            raise Unread(VisitStatus.FAILED, f"the answer of {address(where)} is no whole feed", again=True)
 
 
 class ArxivSource:

@@ -202,7 +202,8 @@ class GitHubSource:
         try:
             self._client.fetch_json(f"/repos/{request.ref.id}")
         except Unread as confirmed:
-            return confirmed
+            # In the words of every later night, on which it is not asked for again.
+            return error if confirmed.http_status == error.http_status else confirmed
         return Unread(VisitStatus.FAILED, "GitHub's GraphQL knows no such repository, its REST does")
 
     def _with_parent(self, facts: RepositoryFacts, mark: Mark | None) -> RepositoryFacts:

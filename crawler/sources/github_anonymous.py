@@ -37,6 +37,7 @@ from crawler.sources.github_parts import (
     unchanged_parts,
 )
 from crawler.sources.parts import Reporter, is_complete
+from db.waiting import NOT_YET
 from pipelines.model import JsonValue, Visit, VisitStatus, digest_bytes
 
 MOST_REQUESTS = 12
@@ -68,7 +69,7 @@ class _Purse:
 
     def _pay(self) -> None:
         if self.spent >= self.share:
-            reason = f"not asked: without a token this repository's share is {self.share} requests a night"
+            reason = f"{NOT_YET}: without a token this repository's share is {self.share} requests a night"
             raise Unread(VisitStatus.FAILED, reason)
         self.spent += 1
 

@@ -28,6 +28,7 @@ from crawler.http import (
     TransportRules,
     Unread,
     address,
+    looks_like_json,
     lower_keys,
     unread_status,
 )
@@ -80,6 +81,7 @@ class _Adapter(PatientAdapter):
     ) -> None:
         super().__init__(rules, meter, clock, budget, pool_size=1)
         self.rest = rest
+        self.divisible = not rest
         self.hops = 0
         self.last: Answer | None = None
 
@@ -99,13 +101,15 @@ class _Adapter(PatientAdapter):
         return Pause(seconds=None) if limited else None
 
     def check(self, request: requests.PreparedRequest, answer: Answer) -> None:
-        """A token that is refused is refused to all: nobody follows this request."""
+        """A token that is refused is refused to all: nobody follows this request. Noise is no answer."""
         if answer.status == 401 and "authorization" in request.headers:
             host = urlsplit(request.url or "").netloc.rpartition("@")[2]
             reason = f"GITHUB_TOKEN was refused by {host} (401)"
             if self.budget.door.close(reason):
                 logger.error("%s", reason)
             raise Unread(VisitStatus.FAILED, reason, http_status=401)
+        if answer.status == 200 and not looks_like_json(answer.body):
+            raise malformed(address(request.url or ""))
 
     def answered(self, answer: Answer) -> None:
         self.last = answer

@@ -33,7 +33,6 @@ from pipelines.model import (
     VisitStatus,
     canonical_json,
 )
-from spiders.judge import binary_content
 
 PUBLIC_HOST = "https://huggingface.co"
 MAIN_PART = "info"
@@ -297,9 +296,6 @@ class HuggingFaceSource:
             return reporter.unread(part, url, error)
         if answer.status == 304:
             return reporter.unchanged(part, url, 304)
-        if binary := binary_content(answer.body):
-            # Cards and licences are texts. What is stored stands until the commit changes, so noise must not be.
-            return reporter.unread(part, url, Unread(VisitStatus.FAILED, f"no text: {binary}"))
         markdown = path.lower().endswith(".md")
         capture = Capture(
             body=answer.body,

@@ -35,6 +35,7 @@ from crawler.http import (
     Unread,
     address,
     inflated,
+    looks_like_json,
     lower_keys,
     read_bounded,
     same_host,
@@ -43,6 +44,7 @@ from crawler.http import (
 from crawler.limits import Budget, Door, asked_pause, nearest, with_patience
 from crawler.sources.base import Allowance, Usage
 from pipelines.model import VisitStatus
+from spiders.judge import binary_content
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,9 @@ class HubClient:
 
     def _ask(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
         budget = self._budgets[bucket]
-        answer = with_patience(self._rules, budget, lambda: self._ask_once(url, budget, headers))
+        answer = with_patience(
+            self._rules, budget, lambda: _not_noise(self._ask_once(url, budget, headers), bucket, url)
+        )
         if answer.status in (200, 304) or 300 <= answer.status < 400:
             return answer
         raise self._refusal(answer, url, bucket)
@@ -168,7 +172,7 @@ class HubClient:
                 body = read_bounded(whole, url, rules, deadline)
         except httpx2.TimeoutException as error:
             reason = f"no answer from {address(url)} in time"
-            raise Unread(VisitStatus.FAILED, reason) from error
+            raise Unread(VisitStatus.FAILED, reason, silent=True) from error
         except httpx2.TransportError as error:
             reason = rules.say(f"the connection to {address(url)} broke: {type(error).__name__}")
             raise Unread(VisitStatus.FAILED, reason, again=True) from error
@@ -223,6 +227,17 @@ class HubClient:
             self._refused.set()
             logger.error("%s", reason)
         return reason
+
+
+def _not_noise(answer: Answer, bucket: str, url: str) -> Answer:
+    """The answer. Raises Unread where it cannot be what was asked for: cards and licences are texts."""
+    if answer.status != 200:
+        return answer
+    if bucket == "api" and not looks_like_json(answer.body):
+        raise Unread(VisitStatus.FAILED, f"the answer of {address(url)} is not JSON", again=True)
+    if bucket == "resolvers" and (binary := binary_content(answer.body)):
+        raise Unread(VisitStatus.FAILED, f"no text: {binary}", again=True)
+    return answer
 
 
 def _library_error(answer: Answer, url: str) -> Exception | None:

@@ -24,6 +24,7 @@ from crawler.http import (
     TransportRules,
     Unread,
     address,
+    looks_like_json,
     lower_keys,
     same_host,
     unread_status,
@@ -102,6 +103,15 @@ def _release(version: str, files: JsonValue) -> dict[str, JsonValue]:
     }
 
 
+class _Adapter(PatientAdapter):
+    """Asks again where an answer is noise."""
+
+    def check(self, request: requests.PreparedRequest, answer: Answer) -> None:
+        if answer.status == 200 and not looks_like_json(answer.body):
+            where = address(request.url or "")
+            raise Unread(VisitStatus.FAILED, f"the answer of {where} is not JSON", again=True)
+
+
 class PyPISource:
     """Reads packages; `base_url` is the index's address, with or without /pypi at its end.
 
@@ -132,7 +142,7 @@ class PyPISource:
         self._session = requests.Session()
         # An address with a password in it, or a .netrc, must not make us send one.
         self._session.auth = _without_password
-        adapter = PatientAdapter(self._rules, self._meter, clock, budget)
+        adapter = _Adapter(self._rules, self._meter, clock, budget)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
 

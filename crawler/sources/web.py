@@ -6,27 +6,25 @@ A page is asked for with its stored validators (RFC 9111); one that the host has
 not asked for again before, within the same night. A page with other bytes that says the same (see
 `pipelines.meaning`) is unchanged: the snapshot that stands says what there is to be read.
 
-The pages are read by a worker, an operating-system process of its own (`spiders.worker`). This
-module starts it, takes over what it reads as it comes, and turns a worker that crashed, was killed, hangs or
-takes too long into failed visits of the pages that are still missing.
+The pages are read by a worker, an operating-system process of its own (`spiders.worker`), which stays for
+the pages of further calls. This module takes over what it reads as it comes, and turns a worker that
+crashed, was killed, hangs or takes too long into failed visits of the pages that are still missing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from crawler.sources.base import Allowance, Usage
-from crawler.sources.web_worker import Worker, WorkerLostError, take_over
+from crawler.sources.web_reader import PageLost, PageReader
 from pipelines.errors import UsageError
-from pipelines.meaning import page_meaning
 from pipelines.model import (
     ArtifactKind,
     ArtifactRef,
@@ -39,19 +37,17 @@ from pipelines.model import (
 )
 from spiders.addresses import without_secrets
 from spiders.gateway import Gateway, GatewayError
-from spiders.protocol import Counters, Job, Limits, Manners, PageJob, PageResult, body_file
+from spiders.protocol import Job, Limits, PageJob, PageResult, body_file
 from spiders.revalidation import Remembered, place_of
 
 logger = logging.getLogger(__name__)
 
 PART = "page"
 WORKER = (sys.executable, "-P", "-m", "spiders.worker")
-ROBOTS_SECONDS = 24 * 3600.0
-"""How long a robots.txt may be gone by without asking again (RFC 9309, section 2.4)."""
 
 
 class WebSource:
-    """Reads web pages through a worker process a call.
+    """Reads web pages through a worker process. Several calls at a time share it.
 
     `gateway` is an address template, see `spiders.gateway`; `allow_private_hosts` holds `host:port`.
     `limits` are the worker's; `stall` is the longest silence of a worker, in seconds: it says every
@@ -80,17 +76,19 @@ class WebSource:
                 raise UsageError(f"OPENNESS_WEB_GATEWAY: {error}") from error
         if not user_agent.isascii() or not user_agent.isprintable():
             raise UsageError("OPENNESS_USER_AGENT: a user agent is one line of ASCII characters")
-        self._gateway = gateway or None
-        self._allowed = tuple(sorted(host.strip().lower() for host in allow_private_hosts))
-        self._user_agent = user_agent
         self._clock = clock
-        self._limits = limits or Limits()
-        self._stall = stall
-        self._command = tuple(command)
-        self._spent: list[Counters] = []
-        self._running: set[Worker] = set()
-        self._closing = False
-        self._manners = _KnownManners()
+        job = Job(
+            user_agent=user_agent,
+            gateway=gateway or None,
+            allow_private_hosts=tuple(sorted(host.strip().lower() for host in allow_private_hosts)),
+            limits=limits or Limits(),
+        )
+        self._reader = PageReader(command, job, stall)
+        self._indexes = itertools.count()
+
+    def prepare(self) -> None:
+        """Start the worker ahead of the first page."""
+        self._reader.prepare()
 
     def fetch_allowance(self) -> Allowance | None:
         """Sites name no limit: their pace is kept page by page."""
@@ -99,73 +97,38 @@ class WebSource:
     @property
     def usage(self) -> Usage:
         """Requests (robots.txt and redirects included) and body bytes; nothing is charged for."""
-        return Usage(
-            requests=sum(counters.requests for counters in self._spent),
-            bytes=sum(counters.bytes for counters in self._spent),
-        )
+        spent = self._reader.spent()
+        return Usage(requests=spent.requests, bytes=spent.bytes)
 
     def close(self) -> None:
-        """End workers that are still running."""
-        self._closing = True
-        for worker in tuple(self._running):
-            worker.stop()
+        """End the worker if it is still running."""
+        self._reader.close()
 
     def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
         """Read the pages and yield a visit for each, in the order in which they answer."""
         pages: dict[int, VisitRequest] = {}
-        for index, request in enumerate(requests):
+        for request in requests:
             if request.ref.kind is not ArtifactKind.WEB:
                 yield self._failed(request.ref, "not a web page")
             elif (until := self._fresh_until(request)) is not None:
                 yield self._unasked(request, until)
             else:
-                pages[index] = request
+                pages[next(self._indexes)] = request
         if not pages:
             return
-        with tempfile.TemporaryDirectory(prefix="openness-web-", ignore_cleanup_errors=True) as folder:
-            yield from self._read(pages, Path(folder))
-
-    def _read(self, pages: dict[int, VisitRequest], spool: Path) -> Iterator[Visit]:
-        Job(
-            pages=tuple(_page_job(index, request) for index, request in pages.items()),
-            user_agent=self._user_agent,
-            gateway=self._gateway,
-            allow_private_hosts=self._allowed,
-            limits=self._limits,
-            manners=self._manners.told(),
-        ).write(spool)
-        counters = Counters()
-        self._spent.append(counters)
         try:
-            worker = Worker(self._command, spool)
+            coming = self._reader.read([_page_job(index, request) for index, request in pages.items()])
         except OSError as error:
             logger.error("the web worker cannot be started: %s", error)
             for request in pages.values():
                 yield self._failed(request.ref, f"the web worker cannot be started ({type(error).__name__})")
             return
-        self._running.add(worker)
-        pending = dict(pages)
-        try:
-            try:
-                for message in worker.messages(self._limits.deadline, self._stall):
-                    take_over(counters, message.counters)
-                    if message.page is not None and message.page.index in pending:
-                        yield self._visit_of(pending.pop(message.page.index), message.page, spool)
-                    if message.end or not pending:
-                        break
-                reason = "the web worker left the page out"
-                worker.finish(counters)
-            except WorkerLostError as error:
-                reason = str(error)
-                # A worker that we end ourselves is no news.
-                level = logging.DEBUG if self._closing else logging.ERROR
-                logger.log(level, "%s; %d pages are not read%s", reason, len(pending), worker.last_words())
-            for request in pending.values():
-                yield self._failed(request.ref, reason)
-        finally:
-            worker.stop()
-            self._running.discard(worker)
-            self._manners.learn(Manners.read(spool))
+        for come in coming:
+            if isinstance(come, PageLost):
+                yield self._failed(pages[come.index].ref, come.reason)
+            else:
+                page, spool = come
+                yield self._visit_of(pages[page.index], page, spool)
 
     def _fresh_until(self, request: VisitRequest) -> datetime | None:
         """Until when the page is good by its host's own word; None when it is to be asked for."""
@@ -246,33 +209,10 @@ class WebSource:
         )
 
 
-class _KnownManners:
-    """What hosts have asked for so far tonight, for the next worker. Times by the monotonic clock."""
-
-    def __init__(self) -> None:
-        self._robots: dict[str, tuple[float, str]] = {}
-        self._rest_until: dict[str, float] = {}
-
-    def told(self) -> Manners:
-        """What still holds."""
-        now = time.monotonic()
-        return Manners(
-            robots={site: rules for site, (until, rules) in self._robots.items() if until > now},
-            rest={host: until - now for host, until in self._rest_until.items() if until > now},
-        )
-
-    def learn(self, manners: Manners) -> None:
-        """Take over what a worker was asked for."""
-        now = time.monotonic()
-        for site, rules in manners.robots.items():
-            # What the worker was told itself is not newer for it.
-            if self._robots.get(site, (0.0, None))[1] != rules or self._robots[site][0] <= now:
-                self._robots[site] = (now + ROBOTS_SECONDS, rules)
-        for host, seconds in manners.rest.items():
-            self._rest_until[host] = now + seconds
-
-
 def _meaning(body: bytes, page: PageResult) -> str:
+    # What reads HTML is slow to import, and not needed where nothing has changed.
+    from pipelines.meaning import page_meaning
+
     try:
         return page_meaning(body, page.media_type, page.url)
     except Exception:

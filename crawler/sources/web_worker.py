@@ -9,7 +9,6 @@ import queue
 import signal
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -29,11 +28,6 @@ STDERR_LINES = 30
 END_PATIENCE = 5.0
 
 
-def take_over(counters: Counters, told: Counters) -> None:
-    """A worker counts up: its last word is what it has spent, also when it is killed afterwards."""
-    counters.requests, counters.bytes, counters.errors = told.requests, told.bytes, told.errors
-
-
 class WorkerLostError(Exception):
     """The worker says nothing more; the text tells why."""
 
@@ -50,7 +44,7 @@ class Worker:
         self._stopped = False
         self._process = subprocess.Popen(
             [*command, str(spool)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=spool,
@@ -58,8 +52,10 @@ class Worker:
             # A session of its own: Ctrl-C reaches this process alone, which then ends the worker.
             start_new_session=True,
         )
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
+        self._stdin = self._process.stdin
         self._pipes = (self._process.stdout, self._process.stderr)
         self._threads = (
             threading.Thread(target=self._drain_lines, args=(self._process.stdout,), daemon=True),
@@ -68,18 +64,24 @@ class Worker:
         for thread in self._threads:
             thread.start()
 
-    def messages(self, deadline: float, stall: float) -> Iterator[Message]:
-        """What the worker says. Raises WorkerLostError when it ends, hangs or takes too long."""
-        end = time.monotonic() + deadline
+    def announce(self, number: int) -> None:
+        """Say that further pages are told under this number. A worker that is gone does not hear it."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stdin.write(f"{number:d}\n".encode("ascii"))
+            self._stdin.flush()
+
+    def end_orders(self) -> None:
+        """Say that no more pages come: the worker ends once it has read those that it knows."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stdin.close()
+
+    def messages(self, stall: float) -> Iterator[Message]:
+        """What the worker says. Raises WorkerLostError when it ends or hangs."""
         while True:
-            left = end - time.monotonic()
             try:
-                # What was read in time counts, also when it is taken late: whoever saves it may be slow.
-                line = self._lines.get(timeout=max(0.0, min(left, stall)))
+                line = self._lines.get(timeout=stall)
             except queue.Empty:
-                if left > stall:
-                    raise WorkerLostError(f"the web worker hung: no sign of life for {stall:g} s") from None
-                raise WorkerLostError(f"the web worker did not finish within {deadline:g} s") from None
+                raise WorkerLostError(f"the web worker hung: no sign of life for {stall:g} s") from None
             if line is None:
                 raise WorkerLostError(self._how_it_ended())
             try:
@@ -88,12 +90,7 @@ class Worker:
                 raise WorkerLostError("the web worker spoke nonsense") from error
 
     def finish(self, counters: Counters) -> None:
-        """Take the worker's last figures and its exit status; errors of ours are not passed over."""
-        with contextlib.suppress(WorkerLostError):
-            for message in self.messages(END_PATIENCE, END_PATIENCE):
-                take_over(counters, message.counters)
-                if message.end:
-                    break
+        """Take the exit status of a worker that has said its last; errors of ours are not passed over."""
         code: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = self._process.wait(timeout=END_PATIENCE)
@@ -116,6 +113,7 @@ class Worker:
             if self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self.end_orders()
         for thread in self._threads:
             thread.join(timeout=END_PATIENCE)
         for pipe, thread in zip(self._pipes, self._threads, strict=True):

@@ -82,6 +82,9 @@ def has_demo(evidence: EvidenceSet) -> Finding:
         if SPACE.search(item.value["id"] + " " + item.value["text"])
     ) + views.statements(evidence, documents, "demo_offer")
     # One document that says the demo is over outweighs those that nobody has changed since.
+    own = views.unread_documents(evidence, views.main_places(evidence))
+    if found and own:
+        return cannot_tell(own, note="whether the demo is over could not be read")
     is_over = any(OVER.search(item.passage) for item in found)
     found = () if is_over else tuple(item for item in found if not PROMISED.search(item.passage))
     if found:
@@ -132,7 +135,7 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="api",
-    version=3,
+    version=4,
     checks=(
         is_hosted_product,
         has_api_server,

@@ -13,6 +13,8 @@ BENCHMARKS = {
     "scale": "nights with thousands of projects",
     "rerate": "how many projects a second are rated again from what is stored",
     "licences": "how well and how fast licence texts are recognised",
+    "effort": "keystrokes and seconds a decision at the review desk, over the sandbox",
+    "desk": "the review desk with 140,000 open questions while a night commits; needs no corpus",
     "demo": "what the rules find in the sandbox, against what a careful reader finds",
 }
 

@@ -1,24 +1,24 @@
-"""Nights with thousands of projects: `make bench ARGS=scale`.
+"""A night with thousands of projects: `make bench ARGS=scale`.
 
-The corpus is served `--replicate` times over, which makes so many times thirty projects. Each night
-begins with an empty database: one with the first third of the projects, one with two thirds, one with
-all. The last third may take at most 1.2 times as long as the first (the time of all less that of two
-thirds, against the time of one third), and no process may need more than 400 MB at its peak.
+The corpus is served `--replicate` times over, which makes so many times thirty projects; a first night
+visits and rates all of them. The last third may take at most 1.2 times as long as the first, planning,
+new candidates and report included, and no process may need more than 400 MB at its peak. What
+of the memory is due to the number of projects shows in the peaks after each third.
 
-Wall times mean something on a machine with nothing else to do, so CPU seconds are given beside them.
-Where a night is not linear, the rates within the largest one show where. Needs /proc.
+Wall times mean something on a machine with nothing else to do, so CPU seconds are given beside them:
+those of the command and of all that it started. Needs /proc.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from world import (
     Done,
@@ -42,117 +42,115 @@ BOUNDS = {
 }
 
 KILOBYTE, MEGABYTE = 1024, 1_000_000
-
-
-@dataclass(slots=True, kw_only=True)
-class Peaks:
-    """The most memory in bytes that a process and any one that it started have had."""
-
-    command: int = 0
-    children: int = 0
-
-    def look(self, pid: int) -> None:
-        """Take what the system has noted so far of a process and of those that it started."""
-        self.command = max(self.command, peak_of(pid))
-        self.children = max([self.children, *(peak_of(child) for child in children_of(pid))])
+TICKS = os.sysconf("SC_CLK_TCK")
+LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Night:
-    """A night with so many projects, and what the server did for it."""
+class Moment:
+    """How far a night has come: projects that are done, seconds and CPU seconds since its start, peaks in bytes."""
 
-    projects: int
-    done: Done
-    peaks: Peaks = field(default_factory=Peaks)
-    requests: dict[str, int]
-    server: int
+    done: int = 0
+    seconds: float = 0.0
+    cpu: float = 0.0
+    command: int = 0
+    children: int = 0
 
-    def figures(self) -> dict[str, object]:
-        told: dict[str, Any] = self.done.report
-        return {
-            "artifacts": told["artifacts"],
-            "new snapshots": told["new_snapshots"],
-            "failed visits": told["failed"],
-            "requests": self.requests,
-            "seconds": self.done.seconds,
-            "CPU seconds": self.done.cpu,
-            "peak memory of the command, MB": self.peaks.command / MEGABYTE,
-            "peak memory of any process it started, MB": self.peaks.children / MEGABYTE,
-            "peak memory of the server, MB": self.server / MEGABYTE,
-        }
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """Looks at a night once a second: `moments`, in order."""
+
+    database: Path
+    began: float = field(default_factory=time.monotonic)
+    moments: list[Moment] = field(default_factory=lambda: [Moment()])
+
+    def look(self, pid: int) -> None:
+        now = time.monotonic() - self.began
+        last = self.moments[-1]
+        if now - last.seconds < LOOK_SECONDS:
+            return
+        children = list(children_of(pid))
+        self.moments.append(
+            Moment(
+                done=max(last.done, done_projects(self.database)),
+                seconds=now,
+                # One that has ended and is not yet counted with its parent is missed for a moment.
+                cpu=max(last.cpu, cpu_of(pid) + sum(map(cpu_of, children))),
+                command=max(last.command, peak_of(pid)),
+                children=max([last.children, *map(peak_of, children)]),
+            )
+        )
+
+    def when(self, done: int) -> Moment:
+        """The first moment at which so many projects were done."""
+        return next((moment for moment in self.moments if moment.done >= done), self.moments[-1])
 
 
 def main(arguments: list[str] | None = None) -> int:
     made = parser(__doc__, "scale")
     made.add_argument("--replicate", type=int, default=100, help="how often the corpus is served (100)")
     made.add_argument("--projects", type=int, metavar="N", help="the first N of these projects only")
-    made.add_argument(
-        "--once", action="store_true", help="only the night with all projects, so no comparison"
-    )
     options = made.parse_args(arguments)
-    with working_folder(options) as folder:
+    with (
+        working_folder(options) as folder,
+        serve(
+            options.shared, "--replicate", str(options.replicate), "--no-limits", "--log-max", "1000000"
+        ) as services,
+    ):
         projects = load_seeds(options.shared, options.replicate)[: options.projects]
-        nights = []
-        for third in (3,) if options.once else (1, 2, 3):
-            part = projects[: len(projects) * third // 3]
-            nights.append(night(options.shared, folder / f"desk-{len(part)}", part, options.replicate))
-        within = rates(folder / f"desk-{len(projects)}" / "openness.db")
-    figures = {f"{name}, {n.projects} projects": value for n in nights for name, value in n.figures().items()}
-    figures |= within
-    figures |= {
-        "peak memory of the command, MB": max(n.peaks.command for n in nights) / MEGABYTE,
-        "peak memory of any process it started, MB": max(n.peaks.children for n in nights) / MEGABYTE,
-        "internal errors": sum(len(n.done.report["internal_errors"]) for n in nights),
-    }
-    if options.once:
-        return report(
-            figures, {name: bound for name, bound in BOUNDS.items() if name != LINEAR}, options.json
-        )
-    first, second, last = nights
-    figures |= {
-        "CPU " + LINEAR: (last.done.cpu - second.done.cpu) / first.done.cpu,
-        LINEAR: (last.done.seconds - second.done.seconds) / first.done.seconds,
-    }
-    return report(figures, BOUNDS, options.json)
-
-
-def night(shared: Path, folder: Path, projects: list[dict[str, Any]], replicate: int) -> Night:
-    """One cold night, with an eye on memory; what it left is kept only where that was asked for."""
-    with serve(shared, "--replicate", str(replicate), "--no-limits", "--log-max", "1000000") as services:
-        folder.mkdir(parents=True)
-        desk = set_up(services, folder, seeds=write_seeds(folder / "seeds.yaml", projects))
+        desk = set_up(services, folder / "desk", seeds=write_seeds(folder / "seeds.yaml", projects))
         services.take_log()
-        peaks = Peaks()
-        done = desk.night(watch=peaks.look)
-        made = Night(
-            projects=len(projects),
-            done=done,
-            peaks=peaks,
-            requests=requests_by_service(services.take_log()),
-            server=peak_of(services.process.pid),
-        )
-    say(
-        f"{made.projects} projects: {done.seconds:.0f} s, {done.cpu:.0f} s CPU,"
-        f" {peaks.command / MEGABYTE:.0f} MB, its largest process {peaks.children / MEGABYTE:.0f} MB"
-    )
-    return made
+        watch = Watch(database=desk.database)
+        done = desk.night(watch=watch.look)
+        figures: dict[str, object] = {
+            "requests": requests_by_service(services.take_log()),
+            "peak memory of the server, MB": peak_of(services.process.pid) / MEGABYTE,
+        }
+    return report({**of_night(len(projects), done, watch), **figures}, BOUNDS, options.json)
 
 
-def rates(database: Path) -> dict[str, object]:
-    """Rows a second in the first and in the last third of the visits and of the proposals of a night."""
-    found: dict[str, object] = {}
-    queries = {
-        "visits": "SELECT at FROM visits ORDER BY id",
-        "proposals": "SELECT created_at FROM proposals ORDER BY id",
+def of_night(projects: int, done: Done, watch: Watch) -> dict[str, object]:
+    """The figures of the night, and how its last third compares with its first."""
+    end = Moment(done=projects, seconds=done.seconds, cpu=done.cpu)
+    first, second = watch.when(projects // 3), watch.when(projects * 2 // 3)
+    told = done.report
+    say(f"{projects} projects: {done.seconds:.0f} s, {done.cpu:.0f} s CPU")
+    return {
+        "projects": projects,
+        **{name: told[name] for name in ("artifacts", "new_snapshots", "failed")},
+        **{f"seconds, {which} third": b.seconds - a.seconds for which, a, b in _thirds(first, second, end)},
+        **{f"CPU seconds, {which} third": b.cpu - a.cpu for which, a, b in _thirds(first, second, end)},
+        "peak memory after the first third, MB": first.command / MEGABYTE,
+        "peak memory after the second third, MB": second.command / MEGABYTE,
+        "peak memory of the command, MB": watch.moments[-1].command / MEGABYTE,
+        "peak memory of any process it started, MB": watch.moments[-1].children / MEGABYTE,
+        "CPU " + LINEAR: (end.cpu - second.cpu) / (first.cpu or 1.0),
+        LINEAR: (end.seconds - second.seconds) / (first.seconds or 1.0),
+        "internal errors": len(told["internal_errors"]),
     }
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        for name, query in queries.items():
-            times = [datetime.fromisoformat(at) for (at,) in connection.execute(query)]
-            third = len(times) // 3
-            for which, part in (("first", times[:third]), ("last", times[-third:])):
-                seconds = (max(part) - min(part)).total_seconds() if part else 0.0
-                found[f"{name} a second, {which} third"] = len(part) / seconds if seconds else 0.0
-    return found
+
+
+def _thirds(first: Moment, second: Moment, end: Moment) -> list[tuple[str, Moment, Moment]]:
+    return [("first", Moment(), first), ("second", first, second), ("last", second, end)]
+
+
+def done_projects(database: Path) -> int:
+    """How many projects the night is done with; 0 where that cannot be told at the moment."""
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection,
+    ):
+        return int(connection.execute("SELECT count(*) FROM run_projects").fetchone()[0])
+    return 0
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds of a process and of those that it has started and waited for; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / TICKS
+    return 0.0
 
 
 def peak_of(pid: int) -> int:

@@ -175,6 +175,19 @@ def test_adopting_prints_the_seed_entry_and_the_project_stays_through_imports(de
     assert desk.discover()["new_candidates"] == 0
 
 
+def test_a_merged_one_belongs_to_the_project_through_imports(desk):
+    desk.discover()
+    said = desk.run("candidates", "merge", NEW, "sorrel-chat", "--role", "llm_weights").out
+    assert said.startswith(f"{NEW} is an artifact of sorrel-chat now")
+    kept = desk.run("import", "seeds", str(desk.seeds), "--json").json
+    assert (kept["changed"], kept["retired"]) == ([], [])
+    [item] = desk.run("candidates", "list", "--status", "merged", "--json").json
+    assert (item["slug"], item["curator"], item["in_seeds"]) == ("sorrel-chat", "Alma", False)
+    assert "by Alma" in desk.run("candidates", "list", "--status", "merged").out
+    assert desk.discover()["new_candidates"] == 0
+    assert "was merged by Alma" in desk.run("candidates", "adopt", NEW, code=2).err
+
+
 def test_a_dismissed_one_stays_away_with_all_its_sizes(desk, sandbox):
     desk.discover()
     said = desk.run("candidates", "dismiss", "1", "--reason", "a demo").out
@@ -204,6 +217,7 @@ def test_decisions_without_a_candidate_or_a_reason_are_usage_errors(desk):
     desk.discover()
     assert "there is no candidate" in desk.run("candidates", "adopt", "nobody/nothing", code=2).err
     assert "--reason" in desk.run("candidates", "dismiss", "1", code=2).err
+    assert "there is no project 'nobody'" in desk.run("candidates", "merge", "1", "nobody", code=2).err
     assert "already the slug" in desk.run("candidates", "adopt", "1", "--slug", "sorrel-chat", code=2).err
     assert desk.waiting() == [NEW]
 

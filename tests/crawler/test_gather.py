@@ -21,7 +21,7 @@ from crawler.gather import Gathering
 from crawler.gather_feed import Manner
 from crawler.gathered import Gathered
 from crawler.nightly import run
-from crawler.rating import rate_project
+from crawler.rating import rate_projects
 from crawler.settings import Settings
 from crawler.sources.base import Usage
 from db.load import load_evidence, load_projects, load_proposals, load_runs, load_visited
@@ -184,9 +184,8 @@ class World:
         self.finished: list[str] = []
 
         def finish(done: Sequence[Project]) -> None:
-            for project in done:
-                rate_project(self.context, project, run_id)
-                self.finished.append(project.slug)
+            rate_projects(self.context, done, run_id)
+            self.finished += [project.slug for project in done]
 
         gathering = Gathering(
             self.context, sources or self.make_sources(), [], run_id, finish=finish, result=result, **options
@@ -251,9 +250,9 @@ def test_all_papers_of_a_night_go_into_two_questions(world: World) -> None:
     assert len(second) == 9
 
 
-def test_pages_wait_for_each_other_since_a_call_is_a_process(world: World) -> None:
+def test_pages_do_not_wait_for_each_other(world: World) -> None:
     world.gather()
-    assert [len(call) for call in world.sources["web"].calls] == [6]
+    assert sum(len(call) for call in world.sources["web"].calls) == 6
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -384,7 +383,7 @@ def test_no_source_is_called_more_often_at_a_time_than_it_takes(world: World) ->
 @pytest.fixture
 def runs(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world that `run` works in."""
-    monkeypatch.setattr("crawler.nightly.make_sources", lambda context, bases: world.make_sources())
+    monkeypatch.setattr("crawler.nightly.make_sources", lambda context, bases, soon: world.make_sources())
     monkeypatch.setattr("crawler.nightly.discover_safely", lambda *_, **__: None)
     return world
 
@@ -395,11 +394,12 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, world: World, *, after: int) -> Non
 
     left = [after]
 
-    def rate(*arguments):
-        left[0] -= 1
-        if left[0] < 0:
-            raise KeyboardInterrupt
-        rate_safely(*arguments)
+    def rate(context, projects, *arguments):
+        for project in projects:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            rate_safely(context, [project], *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr("crawler.nightly.rate_safely", rate)

@@ -180,12 +180,12 @@ class TestPlan:
     ) -> None:
         seed(context, 30)
         first = plan(context, github())
-        assert (first.services[0].fits, first.services[0].waits) == (12, 18)
-        night(context, NOW - timedelta(days=1), range(12))
+        assert (first.services[0].fits, first.services[0].waits) == (6, 24)
+        night(context, NOW - timedelta(days=1), range(6))
         second = plan(context, github())
-        # Twelve are known and may wait; of the others twelve more fit.
-        assert {repository(n) for n in range(24, 30)} <= second.postponed
-        assert not {repository(n) for n in range(12, 24)} & second.postponed
+        # Six are known and may wait; of the others six more fit.
+        assert {repository(n) for n in range(12, 30)} <= second.postponed
+        assert not {repository(n) for n in range(6, 12)} & second.postponed
 
     def test_with_a_token_all_fit(self, context: Context) -> None:
         seed(context, 30)
@@ -294,27 +294,27 @@ class TestShownPlan:
     def test_a_plan_reads_well(self, context: Context) -> None:
         seed(context, 30)
         assert format_plan(plan(context, github())).splitlines() == [
-            "Plan of the next night: 30 projects, 12 artifacts to visit, 18 wait for another night",
+            "Plan of the next night: 30 projects, 6 artifacts to visit, 24 wait for another night",
             "",
             "service        limit    left    kept    need planned    fits   waits  begins anew",
-            "github            60      60       0     150      60      12      18  02:30 UTC",
+            "github            60      60       0     300      60       6      24  02:30 UTC",
             "",
             "First: p00, p01, p02, p03, p04, p05, p06, p07, p08, p09 and 20 more",
-            "Waiting at github: p12, p13, p14, p15, p16, …",
+            "Waiting at github: p06, p07, p08, p09, p10, …",
         ]
 
     def test_a_service_that_tells_nothing_shows_no_figures_of_a_limit(self, context: Context) -> None:
         seed(context, 1)
         shown = format_plan(plan_visits(context, [github()], {}))
-        assert "github             –       –       –       5       5       1       0  –" in shown
+        assert "github             –       –       –      10      10       1       0  –" in shown
         assert "wait" not in shown.splitlines()[0]
 
     def test_as_json_it_names_everything(self, context: Context) -> None:
         seed(context, 30)
         told = json.loads(json.dumps(plan_as_json(plan(context, github()))))
         assert len(told["order"]) == 30
-        assert told["postponed"][0] == "github:larch/p12"
-        assert told["services"][0]["need"] == 150
+        assert told["postponed"][0] == "github:larch/p06"
+        assert told["services"][0]["need"] == 300
 
     def test_an_empty_database_is_planned_from_the_seed_file(
         self, context: Context, monkeypatch: pytest.MonkeyPatch
@@ -326,7 +326,7 @@ class TestShownPlan:
             "- slug: larch\n  name: Larch\n  artifacts:\n    - {kind: github, id: larch/code, role: code}\n"
         )
         made = make_plan(context)
-        assert (made.order, made.services[0].need) == (("larch",), 5)
+        assert (made.order, made.services[0].need) == (("larch",), 10)
         with session_scope(context.engine) as session:
             assert load_status(context, session).projects == 0
 

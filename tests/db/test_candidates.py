@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from alembic import command
+from sqlalchemy.exc import IntegrityError
 
 from db.candidate_row import CandidateStatus
 from db.candidates import (
@@ -11,14 +13,16 @@ from db.candidates import (
     dismiss_candidate,
     load_all_projects,
     load_candidates,
+    merge_candidate,
     save_candidates,
 )
 from db.load import load_projects
+from db.runs import load_slugs
 from db.save import save_projects
-from db.session import session_scope
+from db.session import _config, make_engine, session_scope, upgrade
 from pipelines.candidates import Candidate
 from pipelines.errors import DecisionError, UsageError
-from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Project, Role
+from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin, Project, Role
 from pipelines.model_kinds import Reason
 
 OPEN = [CandidateStatus.OPEN]
@@ -262,3 +266,97 @@ def test_rows_that_contradict_themselves_are_refused(desk):
     for change in ("status = 'adopted'", "curator = 'Alma'", "status = 'gone'", "decided_at = found_at"):
         with pytest.raises(DBAPIError), session_scope(desk.engine, write=True) as session:
             session.execute(text(f"UPDATE candidates SET {change}"))
+
+
+OTHER = "hazelmoor/brindle-7b"
+
+
+def merge(desk, name="1", slug="brindle", **more):
+    with session_scope(desk.engine, write=True) as session:
+        return merge_candidate(session, name, slug=slug, curator="Alma", now=desk.later(), **more)
+
+
+def artifacts_of(desk, slug="brindle"):
+    with session_scope(desk.engine) as session:
+        return {(a.ref.id, a.role): a.origin for a in load_projects(session, [slug])[0].artifacts}
+
+
+def brindle_imported(desk, *artifacts):
+    with session_scope(desk.engine, write=True) as session:
+        return save_projects(session, [desk.project("brindle", *artifacts)], desk.later())
+
+
+def test_a_merged_candidate_is_one_more_artifact_of_the_project(desk):
+    save(desk, candidate(OTHER))
+    merged = merge(desk)
+    assert (merged.status, merged.slug, merged.curator) == (CandidateStatus.MERGED, "brindle", "Alma")
+    assert artifacts_of(desk)[OTHER, Role.RL_WEIGHTS] is Origin.SEED
+    assert waiting(desk) == 0
+    with pytest.raises(DecisionError, match="merged by Alma"):
+        adopt(desk)
+
+
+def test_a_merged_candidate_has_the_role_that_is_given(desk):
+    save(desk, candidate(OTHER))
+    merge(desk, role=Role.LLM_WEIGHTS)
+    assert (OTHER, Role.LLM_WEIGHTS) in artifacts_of(desk)
+
+
+def test_an_import_of_seeds_leaves_a_merged_artifact_alone_until_it_has_named_it(desk):
+    card = Artifact(ref=desk.card, role=Role.RL_WEIGHTS)
+    named = Artifact(ref=ArtifactRef(kind=ArtifactKind.HF_MODEL, id=OTHER), role=Role.RL_WEIGHTS)
+    save(desk, candidate(OTHER))
+    merge(desk)
+    brindle_imported(desk, card)
+    assert (OTHER, Role.RL_WEIGHTS) in artifacts_of(desk)
+    brindle_imported(desk, card, named)
+    assert stored(desk)[0].in_seeds
+    with (
+        pytest.raises(DecisionError, match="in the seed file by now"),
+        session_scope(desk.engine, write=True) as session,
+    ):
+        dismiss_candidate(session, "1", curator="Alma", reason="no", now=desk.later())
+    brindle_imported(desk, card)
+    assert (OTHER, Role.RL_WEIGHTS) not in artifacts_of(desk)
+
+
+def test_a_merged_candidate_that_is_dismissed_leaves_the_project_and_nothing_else(desk):
+    save(desk, candidate(OTHER))
+    merge(desk)
+    with session_scope(desk.engine, write=True) as session:
+        dismiss_candidate(session, "1", curator="Alma", reason="another model", now=desk.later())
+        assert load_slugs(session) == ["brindle"]
+    assert (OTHER, Role.RL_WEIGHTS) not in artifacts_of(desk)
+    assert len(artifacts_of(desk)) == 2
+
+
+def test_a_candidate_is_merged_only_into_a_project_that_is_there_and_has_not_got_it(desk):
+    save(desk, candidate(OTHER))
+    with pytest.raises(UsageError, match="no project 'nobody'"):
+        merge(desk, slug="nobody")
+    save(desk, candidate("hazelmoor/walnut-1b"))
+    merge(desk)
+    brindle_imported(
+        desk,
+        Artifact(ref=ArtifactRef(kind=ArtifactKind.HF_MODEL, id="hazelmoor/walnut-1b"), role=Role.RL_WEIGHTS),
+    )
+    with pytest.raises(DecisionError, match="already"):
+        merge(desk, name="2")
+
+
+def test_candidates_of_an_earlier_version_are_kept(tmp_path):
+    engine = make_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    with engine.execution_options(write=True).connect() as connection, connection.begin():
+        command.upgrade(_config(connection), "0009")
+        connection.exec_driver_sql(
+            "INSERT INTO candidates (key, kind, identifier, found_at, maker, name, reasons, seed, status, curator,"
+            " reason, in_seeds) VALUES ('k', 'hf_model', 'a/b', '2031-03-01', 'a', 'b', '[]', '{}', 'open', '', '', 0)"
+        )
+    upgrade(engine)
+    with engine.execution_options(write=True).connect() as connection, connection.begin():
+        assert connection.exec_driver_sql("SELECT id, identifier FROM candidates").all() == [(1, "a/b")]
+        with pytest.raises(IntegrityError):
+            connection.exec_driver_sql(
+                "UPDATE candidates SET status = 'merged', curator = 'A', decided_at = '2031-03-01'"
+            )
+    engine.dispose()

@@ -17,6 +17,7 @@ from crawler.archive import Archive
 from db.decide import accept, defer, override, rate, reject, undo
 from db.load import load_decisions, load_ratings
 from db.models import DecisionRow
+from db.question_index import rebuild_questions
 from db.queue import count_queue, load_question, load_queue
 from db.save import save_projects
 from db.session import refresh_statistics, session_scope
@@ -398,6 +399,7 @@ def test_a_large_queue_is_answered_by_indexes(desk):
     with session_scope(desk.engine, write=True) as session:
         for statement in statements:
             session.execute(text(statement))
+        assert rebuild_questions(session) == 1000
         refresh_statistics(session)
     started = time.perf_counter()
     with session_scope(desk.engine) as session:

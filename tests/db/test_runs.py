@@ -18,6 +18,7 @@ from db.runs import (
 from db.save import begin_run, resume_run, save_interrupted_runs, save_visits
 from db.save_visits import keep
 from db.session import session_scope
+from db.waiting import NOT_ASKED, NOT_YET
 from pipelines.errors import UsageError
 from pipelines.model import ArtifactKind, Rating, VisitStatus
 
@@ -60,6 +61,20 @@ def test_visits_are_counted_by_kind_and_status(desk):
     assert totals.artifacts == {ArtifactKind.HF_MODEL: 1, ArtifactKind.GITHUB: 1}
     assert totals.new_snapshots == 2
     assert (failed.ref, failed.part, failed.reason) == (desk.repository, "repository", "it was failed")
+
+
+def test_what_no_budget_was_left_for_is_counted_apart_and_is_no_failure(desk):
+    waits = desk.visit(None, ref=desk.repository, part="tags", status=VisitStatus.FAILED)
+    object.__setattr__(waits, "reason", f"{NOT_YET}: the limit of the service is used up")
+    refused = desk.visit(None, ref=desk.repository, part="tree", status=VisitStatus.FAILED)
+    object.__setattr__(refused, "reason", f"{NOT_ASKED}: the service refused three times in a row")
+    visits_of(desk, waits, refused)
+    with session_scope(desk.engine) as session:
+        totals = load_run_totals(session, desk.run_id)
+        [failed] = load_unread(session, desk.run_id, VisitStatus.FAILED, 10)
+    assert totals.visits == {(ArtifactKind.GITHUB, VisitStatus.FAILED): 1}
+    assert totals.waiting == {ArtifactKind.GITHUB: 1}
+    assert failed.part == "tree"
 
 
 def test_only_the_named_number_of_unread_parts_is_loaded(desk):

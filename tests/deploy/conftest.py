@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -39,6 +41,25 @@ def assert_command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[str]],
         assert done.exit_code == 0, done.output
 
     return check
+
+
+def _require(program: str) -> None:
+    """Skip a test that calls a program which is not installed; in CI, where it has to be, fail."""
+    if shutil.which(program) is not None:
+        return
+    if os.environ.get("CI", "").lower() in {"1", "true"}:
+        pytest.fail(f"{program} must be there in CI", pytrace=False)
+    pytest.skip(f"{program} is not installed")
+
+
+@pytest.fixture
+def needs_systemd() -> None:
+    _require("systemd-analyze")
+
+
+@pytest.fixture
+def needs_tini() -> None:
+    _require("tini")
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ class TestCompose:
         assert [name for name, service in COMPOSE["services"].items() if "profiles" not in service] == [
             "schedule"
         ]
-        assert OURS == ["schedule", "nightly"]
+        assert OURS == ["schedule", "nightly", "review"]
 
     @pytest.mark.parametrize("name", OURS)
     def test_its_commands_are_ours(self, name, assert_command):
@@ -134,7 +134,9 @@ class TestCompose:
         assert service["cap_drop"] == ["ALL"]
         assert service["security_opt"] == ["no-new-privileges:true"]
         assert {"mem_limit", "pids_limit"} <= set(service)
-        assert "ports" not in service
+        # Nothing listens but the desk, and that for this machine only.
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+        assert ("ports" in service) is (name == "review")
 
     @pytest.mark.parametrize("name", OURS)
     def test_its_settings_are_settings_with_good_defaults(self, name, settings_names):
@@ -148,6 +150,13 @@ class TestCompose:
             defaults[setting] = match["default"]
         assert CronTimes(defaults["OPENNESS_SCHEDULE"], parse_zone(defaults["OPENNESS_TIMEZONE"]))
         assert defaults["OPENNESS_DATABASE_URL"] == image_environment()["OPENNESS_DATABASE_URL"]
+
+    def test_the_desk_listens_where_the_port_is_published_and_knows_its_address(self):
+        review = COMPOSE["services"]["review"]
+        port = review["ports"][0].rpartition(":")[2]
+        assert review["command"][-4:] == ["--host", "0.0.0.0", "--port", port]
+        assert review["environment"]["OPENNESS_REVIEW_URL"].endswith(f"http://127.0.0.1:{port}}}")
+        assert f":{port}/healthz" in review["healthcheck"]["test"][-1]
 
     def test_what_is_mounted_is_there(self):
         for name, service in COMPOSE["services"].items():

@@ -82,7 +82,7 @@ def test_it_calls_a_command_of_ours_with_code_3_as_success(assert_command):
     assert_command(CONTAINER["args"])
 
 
-@pytest.mark.skipif(shutil.which("tini") is None, reason="tini is not installed")
+@pytest.mark.usefixtures("needs_tini")
 @pytest.mark.parametrize(("code", "expected"), [(0, 0), (3, 0), (1, 1), (2, 2), (4, 4)])
 def test_tini_takes_code_3_alone_for_success(code, expected):
     wrapped = [CONTAINER["command"][0], "-s", *CONTAINER["command"][1:], "sh", "-c", f"exit {code}"]

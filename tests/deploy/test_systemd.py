@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +10,8 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
-ANALYZE = shutil.which("systemd-analyze")
 MOST_EXPOSED = 1.5
 """Of 10, as `systemd-analyze security` counts; a unit without any confinement has 9.6."""
-
-needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 
 
 class Unit:
@@ -36,12 +32,13 @@ class Unit:
         return value
 
 
-SERVICE, TIMER = Unit("openness.service"), Unit("openness.timer")
+SERVICE, TIMER, REVIEW = Unit("openness.service"), Unit("openness.timer"), Unit("openness-review.service")
 
 
 def analyze(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-    assert ANALYZE
-    return subprocess.run([ANALYZE, *arguments], capture_output=True, text=True, check=False, **options)
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False, **options
+    )
 
 
 @pytest.fixture
@@ -53,9 +50,11 @@ def units(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@needs_systemd
+@pytest.mark.usefixtures("needs_systemd")
 class TestTried:
-    @pytest.mark.parametrize("name", ["openness.service", "openness.timer", "openness-failed@x.service"])
+    @pytest.mark.parametrize(
+        "name", ["openness.service", "openness.timer", "openness-review.service", "openness-failed@x.service"]
+    )
     def test_systemd_understands_every_line(self, units, name):
         done = analyze("verify", "--man=no", f"./{name}", cwd=units)
         # A machine may have units of its own that are wrong.
@@ -71,11 +70,12 @@ class TestTried:
         assert done.returncode == 0
         assert len(re.findall(r"02:17:00", done.stdout)) >= 3
 
-    def test_it_is_well_confined(self, units):
-        done = analyze("security", "--offline=true", "./openness.service", cwd=units)
+    @pytest.mark.parametrize("name", ["openness.service", "openness-review.service"])
+    def test_it_is_well_confined(self, units, name):
+        done = analyze("security", "--offline=true", f"./{name}", cwd=units)
         if "offline" in done.stderr:
             pytest.skip("this systemd cannot tell it offline")
-        found = re.search(r"Overall exposure level for openness.service: ([\d.]+)", done.stdout)
+        found = re.search(rf"Overall exposure level for {name}: ([\d.]+)", done.stdout)
         assert found, done.stderr
         assert float(found[1]) <= MOST_EXPOSED
 
@@ -119,3 +119,22 @@ class TestService:
     def test_a_missed_night_is_made_up_for_and_not_all_begin_at_once(self):
         assert TIMER.one("Timer", "Persistent") == "yes"
         assert TIMER.one("Timer", "RandomizedDelaySec") == "20min"
+
+
+class TestReview:
+    def test_it_calls_a_command_of_ours(self, assert_command):
+        assert_command(REVIEW.one("Service", "ExecStart").split())
+
+    def test_it_listens_for_this_machine_only(self):
+        assert "--host 127.0.0.1" in REVIEW.one("Service", "ExecStart")
+
+    def test_it_works_in_the_folder_of_the_nights_with_their_confinement(self):
+        own = {"Type", "ExecStart", "Restart", "RestartSec", "TimeoutStopSec"}
+        nightly = {"SuccessExitStatus", "TimeoutStartSec", "Nice", "IOSchedulingClass"}
+        for (section, key), values in SERVICE.values.items():
+            if section == "Service" and key not in own | nightly:
+                assert REVIEW.values[section, key] == values, key
+
+    def test_it_begins_with_the_machine_and_again_when_it_fails(self):
+        assert REVIEW.one("Install", "WantedBy") == "multi-user.target"
+        assert REVIEW.one("Service", "Restart") == "on-failure"

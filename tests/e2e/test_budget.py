@@ -67,3 +67,20 @@ def test_a_plan_stores_nothing_and_asks_for_no_artifact(small, sandbox):
     assert "Plan of the next night: 2 projects" in shown
     assert [entry.path.rpartition("/")[2] for entry in sandbox.requests] == ["rate_limit"]
     assert small.everything_stored() == before
+
+
+def test_what_a_repository_still_waits_for_is_no_failure(poor, sandbox):
+    sandbox.limits.set("github.core.anonymous", 5)
+    first = poor.nightly()
+    assert (first["exit_code"], first["failed"]) == (0, 0)
+    assert first["waiting_parts"] > 0
+    assert not [entry for entry in first["unread"] if entry["status"] == "failed"]
+    assert f"{first['waiting_parts']} parts of those that were" in poor.run("report").out
+    # What was not asked for is no absence either.
+    (reason, *_) = poor.rows("SELECT reason FROM visits WHERE status = 'failed' LIMIT 1")[0]
+    assert reason.startswith("not asked yet: without a token")
+    for _ in range(6):
+        sandbox.limits.set("github.core.anonymous", 12)
+        last = poor.nightly()
+    assert last["waiting_parts"] == 0
+    assert read(poor) == REPOSITORIES

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -145,6 +149,130 @@ class TestKilled:
         assert [status for (status,) in statuses] == ["done", "interrupted", "done"]
 
 
+KILLED_BEFORE_COMMIT = """
+import os, signal, time
+import crawler.gather
+
+def die(session, run_id, visits):
+    # What was put is waited for: a kill strikes while the rows of some artifacts are not there yet.
+    if any(kept.sha256 for kept in visits):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return save_visits(session, run_id, visits)
+
+save_visits = crawler.gather.save_visits
+crawler.gather.save_visits = die
+
+from crawler.cli import main
+
+main()
+"""
+
+
+def disk_with_room(desk, size):
+    """A limit on the size of files stands for the disk: the database meets it in the midst of a transaction."""
+    desk.run("db", "upgrade")
+    most = desk.database.stat().st_size + size
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+
+HELD_BEFORE_COMMIT = KILLED_BEFORE_COMMIT.replace("os.kill(", "time.sleep(60) or (")
+
+
+def bodies(desk) -> set[str]:
+    """The digests of all bodies in the archive."""
+    return {path.name.removesuffix(".gz") for path in desk.archive.glob("??/??/*.gz")}
+
+
+def named(desk) -> set[str]:
+    """The digests that snapshots name."""
+    return {sha256 for (sha256,) in desk.rows("SELECT sha256 FROM snapshots")}
+
+
+class TestBytesBeforeRows:
+    def killed_before_commit(self, desk):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED_BEFORE_COMMIT, "nightly"],
+            env=desk.environment(),
+            cwd=desk.folder,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == -signal.SIGKILL, done.stderr
+
+    def test_what_a_killed_run_has_put_in_vain_is_gone_after_the_next(self, few, sandbox):
+        self.killed_before_commit(few)
+        in_vain = bodies(few)
+        assert in_vain
+        assert named(few) == set()
+        # What was put in vain has another content tonight, so that nothing but the clearing away can help.
+        sandbox.set_night(2)
+        done = few.run("nightly", "--json")
+        assert "in vain" in done.err
+        assert bodies(few) == named(few)
+        assert list((few.archive / "tmp").rglob("*~*")) == []
+        few.run("archive", "verify")
+
+    def test_folders_for_handing_over_go_with_the_next_night(self, few, set_out, monkeypatch):
+        slugs = ("trellis", "sorrel-chat", "monkshood-chat")
+        entries = [entry for entry in yaml.safe_load(SEEDS.read_text("utf-8")) if entry["slug"] in slugs]
+        (few.folder / "seeds.yaml").write_text(json.dumps(entries), encoding="utf-8")
+        process = set_out(few.with_env(OPENNESS_PAGES_PER_PROJECT=None), 1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        scratch = few.folder / "scratch"
+        assert list(scratch.iterdir())
+        then = time.time() - 3600
+        for path in scratch.iterdir():
+            os.utime(path, (then, then))
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        few.run("nightly", code=None)
+        assert list(scratch.iterdir()) == []
+
+    def test_a_night_that_is_killed_anew_leaves_no_more_than_the_last_one(self, few):
+        for _ in range(2):
+            self.killed_before_commit(few)
+        few.nightly()
+        assert bodies(few) == named(few)
+
+    def test_a_full_disk_leaves_nothing_either(self, few, started):
+        process = started(few, "nightly", preexec_fn=disk_with_room(few, 60_000))
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1, err
+        few.nightly()
+        assert bodies(few) == named(few)
+
+    def test_nobody_takes_anything_from_a_run_under_way(self, small, sandbox, wait_for, tmp_path):
+        """Neither a night that the lock refuses, nor one of a copy of the database with the same archive."""
+        copied = small.copy(tmp_path / "copied").with_env(OPENNESS_ARCHIVE=str(small.archive))
+        sandbox.set_night(2)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HELD_BEFORE_COMMIT, "nightly", "--full"],
+            env=small.environment(),
+            cwd=small.folder,
+            stderr=subprocess.DEVNULL,
+        )
+        marks = small.archive / "tmp" / "put"
+        try:
+            wait_for(lambda: marks.is_dir() and any(marks.iterdir()), 40)
+            uncommitted = bodies(small) - named(small)
+            assert uncommitted
+            small.run("nightly", code=2)
+            copied.run("nightly", "--full")
+            assert process.poll() is None
+            assert uncommitted <= bodies(small)
+        finally:
+            process.kill()
+            process.wait()
+        shared = uncommitted & named(copied)
+        assert shared
+        small.nightly()
+        # What the copy has come to rest on stays, too, though it was put in vain here.
+        assert bodies(small) == named(small) | named(copied)
+        for desk in (small, copied):
+            desk.run("archive", "verify", "--quick")
+
+
 class TestStopped:
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_it_ends_at_once_says_how_to_go_on_and_leaves_nothing_running(
@@ -188,12 +316,8 @@ class TestStopped:
 
 
 def test_a_full_disk_ends_the_run_with_what_is_whole_and_the_next_one_goes_on(few, started):
-    """A limit on the size of files stands for the disk: the database meets it in the midst of a transaction."""
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (450_000, 450_000))
-
-    _, err = (process := started(few, "nightly", "--json", preexec_fn=limit)).communicate(timeout=60)
+    process = started(few, "nightly", "--json", preexec_fn=disk_with_room(few, 60_000))
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1, err
     assert "the database failed" in err
     assert "the next `openness nightly` goes on" in err

@@ -351,7 +351,7 @@ def test_what_a_small_quota_leaves_is_spent_and_not_overdrawn(github: Any, tools
     (tree,) = [visit for visit in visits if visit.status is FAILED]
     assert (tree.part, tree.reason) == (
         "tree",
-        "not asked: GitHub's limit of 1000 requests an hour is used up",
+        "not asked yet: GitHub's limit of 1000 requests an hour is used up",
     )
     assert (usage.remaining, usage.limit) == (0, 1000)
 

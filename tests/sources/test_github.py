@@ -314,7 +314,7 @@ def test_without_a_token_the_hour_is_never_overdrawn(anonymous: Any, tools: Any)
     anonymous.service.answer = counting
     visits = anonymous.visit(None, *refs)
     assert len(anonymous.service.asked) == 6
-    reason = "not asked: GitHub's limit of 60 requests an hour without a token is used up"
+    reason = "not asked yet: GitHub's limit of 60 requests an hour without a token is used up"
     assert {visit.reason for visit in visits if visit.ref == refs[-1]} == {reason}
     assert {visit.ref for visit in visits} == set(refs)
 
@@ -334,7 +334,7 @@ def test_without_a_token_a_repository_costs_at_most_twelve_requests(anonymous: A
     assert tools.statuses(visits)["file:README.md"] is OK
     not_asked = [visit for visit in visits if visit.status is FAILED]
     assert len(not_asked) == 34 - 7
-    assert all(visit.reason.startswith("not asked: ") for visit in not_asked)
+    assert all(visit.reason.startswith("not asked yet: ") for visit in not_asked)
     known = tools.remember(visits)
     before = len(known[anonymous.ref])
     known[anonymous.ref].update(tools.remember(anonymous.visit(known))[anonymous.ref])

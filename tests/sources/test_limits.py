@@ -51,7 +51,7 @@ def test_what_would_be_refused_is_not_sent() -> None:
     budget.note(left(2))
     budget.take()
     budget.take()
-    with pytest.raises(Unread, match="not asked: 60 requests are used up"):
+    with pytest.raises(Unread, match="not asked yet: 60 requests are used up"):
         budget.take()
     clock.now += timedelta(seconds=300)
     budget.take()
@@ -249,6 +249,10 @@ def broken(again: bool) -> Unread:
     return Unread(VisitStatus.FAILED, "broke", again=again)
 
 
+def silent() -> Unread:
+    return Unread(VisitStatus.FAILED, "silence", silent=True)
+
+
 @pytest.mark.parametrize(
     ("script", "result", "tried"),
     [
@@ -262,7 +266,36 @@ def broken(again: bool) -> Unread:
         ([broken(True), 200], 200, 2),
         ([broken(True), broken(True), broken(True)], "broke", 3),
         ([broken(False), 200], "broke", 1),
+        ([silent(), 200], 200, 2),
+        ([silent(), silent(), 200], "silence", 2),
+        ([silent(), 503, 200], 200, 3),
+        ([503, silent(), silent()], "silence", 3),
     ],
 )
 def test_patience_is_bounded(script: list[Any], result: Any, tried: int) -> None:
     assert tries(*script, max_wait=0.1) == (result, tried)
+
+
+def test_a_service_that_answers_nobody_in_time_is_asked_once_by_each_until_it_answers() -> None:
+    budget = open_budget()
+    tried = 0
+
+    def attempt() -> Answer:
+        nonlocal tried
+        tried += 1
+        budget.door.lost(budget.take())
+        budget.settle(None)
+        raise silent()
+
+    counts = []
+    for _ in range(4):
+        tried = 0
+        with pytest.raises(Unread):
+            with_patience(RULES, budget, attempt)
+        counts.append(tried)
+    assert counts == [2, 2, 1, 1]
+    budget.door.welcome(budget.take())
+    tried = 0
+    with pytest.raises(Unread):
+        with_patience(RULES, budget, attempt)
+    assert tried == 2

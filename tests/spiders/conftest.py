@@ -128,9 +128,22 @@ FAST = Limits(
 )
 
 
+_made: list[WebSource] = []
+
+
 def source(**changes: object) -> WebSource:
+    """A source, closed at the end of the test."""
     arguments: dict[str, object] = {"user_agent": AGENT, "clock": lambda: NOW, "limits": FAST, **changes}
-    return WebSource(**arguments)
+    _made.append(WebSource(**arguments))
+    return _made[-1]
+
+
+@pytest.fixture(autouse=True)
+def close_sources() -> Iterator[None]:
+    """Leave no worker behind."""
+    yield
+    while _made:
+        _made.pop().close()
 
 
 def web(url: str, **known: str) -> VisitRequest:

@@ -303,7 +303,7 @@ def test_a_robots_file_that_cannot_be_read_fails_the_page_and_denies_nothing(run
     assert visit.status is FAILED
     assert visit.reason == "robots.txt of 127.0.0.1 cannot be read: answered 503 Service Unavailable"
     assert not broken.asked("/page")
-    assert len(broken.asked("/robots.txt")) == 2
+    assert len(broken.asked("/robots.txt")) == 3
     assert run[f"http://{nobody}/page"].reason == "robots.txt of 127.0.0.1 cannot be read: connection refused"
 
 

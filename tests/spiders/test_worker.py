@@ -7,8 +7,10 @@ import json
 import os
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 
 from pipelines.model import ArtifactKind, ArtifactRef, VisitRequest, VisitStatus
-from spiders.page_spider import taking_turns
+from spiders.page_spider import Turns
 from spiders.protocol import Job, Limits, PageJob
 
 OK, FAILED, DENIED = VisitStatus.OK, VisitStatus.FAILED, VisitStatus.DENIED
@@ -201,6 +203,63 @@ def test_a_worker_ends_when_nobody_listens(helpers: Any, pages: Any, tmp_path: P
     assert worker.wait(timeout=10) != 0
 
 
+def test_calls_share_one_worker_that_is_gone_at_the_end(helpers: Any, pages: Any, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pids"
+    code = f"open({str(pid_file)!r}, 'a').write(str(os.getpid()) + ' ')"
+    source = helpers.source(command=patched(code), allow_private_hosts=frozenset([pages.place]))
+    source.prepare()
+    pages.seen.clear()
+    first, second = (source.visit([helpers.web(f"{pages.base}/{i}")]) for i in range(2))
+    assert (next(second).status, next(first).status) == (OK, OK)
+    assert [visit.status for visit in source.visit([helpers.web(f"{pages.base}/2")])] == [OK]
+    assert [seen.path for seen in pages.seen].count("/robots.txt") == 1
+    assert source.usage.requests == 4
+    (pid,) = pid_file.read_text().split()
+    source.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
+
+
+def test_a_slow_page_of_one_call_does_not_hold_up_another_one(helpers: Any, pages: Any) -> None:
+    go_on = threading.Event()
+    pages.routes["/slow"] = lambda handler: (go_on.wait(10), handler.answer(404))
+    source = helpers.source(
+        allow_private_hosts=frozenset([pages.place]), limits=replace(helpers.FAST, timeout=15)
+    )
+    slow: list[Any] = []
+    waiting = threading.Thread(target=lambda: slow.extend(source.visit([helpers.web(f"{pages.base}/slow")])))
+    waiting.start()
+    assert [visit.status for visit in source.visit([helpers.web(f"{pages.base}/0")])] == [OK]
+    assert not slow
+    go_on.set()
+    waiting.join(10)
+    assert [visit.status for visit in slow] == [VisitStatus.MISSING]
+
+
+def test_another_worker_takes_the_place_of_a_lost_one(helpers: Any, pages: Any, tmp_path: Path) -> None:
+    marker = tmp_path / "was-killed"
+    then = f"os.path.exists({str(marker)!r}) or (open({str(marker)!r}, 'w'), os.kill(os.getpid(), signal.SIGKILL))"
+    source = helpers.source(
+        command=patched(ONE_PAGE_THEN.format(then=then)), allow_private_hosts=frozenset([pages.place])
+    )
+    requests = [helpers.web(f"{pages.base}/{i}") for i in range(3)]
+    assert [visit.status for visit in source.visit(requests)].count(FAILED) == 2
+    assert [visit.status for visit in source.visit(requests)] == [OK] * 3
+
+
+def test_a_worker_that_has_read_enough_is_replaced_and_its_manners_are_kept(
+    helpers: Any, pages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("crawler.sources.web_reader.WORKER_PAGES", 2)
+    source = helpers.source(allow_private_hosts=frozenset([pages.place]))
+    pages.seen.clear()
+    for _ in range(2):
+        visits = source.visit([helpers.web(f"{pages.base}/{i}") for i in range(3)])
+        assert [visit.status for visit in visits] == [OK] * 3
+    assert [seen.path for seen in pages.seen].count("/robots.txt") == 1
+    assert source.usage.requests == 7
+
+
 def test_a_worker_is_told_no_tokens(helpers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", "secret-one")
     monkeypatch.setenv("OPENNESS_DATABASE_URL", "secret-two")
@@ -225,7 +284,9 @@ def test_what_was_read_in_time_counts_also_when_it_is_taken_late(helpers: Any, p
 def test_a_worker_imports_no_heavy_thing_that_it_does_not_use(helpers: Any, tmp_path: Path) -> None:
     seen = tmp_path / "modules"
     code = f"import atexit; atexit.register(lambda: open({str(seen)!r}, 'w').write(' '.join(sys.modules)))"
-    list(helpers.source(command=patched(code)).visit([helpers.web("http://10.0.0.1/")]))
+    source = helpers.source(command=patched(code))
+    list(source.visit([helpers.web("http://10.0.0.1/")]))
+    source.close()
     modules = set(seen.read_text().split())
     assert "spiders.page_spider" in modules
     assert not modules & {"aiohttp", "tldextract", "sqlalchemy", "github", "huggingface_hub"}
@@ -240,7 +301,7 @@ def test_hosts_take_turns() -> None:
         "http://[::1/",
     )
     pages = tuple(PageJob(index=i, url=url) for i, url in enumerate(urls))
-    assert [page.index for page in taking_turns(pages)] == [0, 3, 4, 1, 2]
+    assert [page.index for page in Turns(pages)] == [0, 3, 4, 1, 2]
 
 
 def test_what_is_not_a_web_page_fails_without_a_worker(helpers: Any) -> None:

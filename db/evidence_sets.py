@@ -1,0 +1,118 @@
+"""What the rules may know of projects, from the database, and a digest that tells whether any of it is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from db.evidence import load_evidence_of, load_extractions_by
+from db.states import PartState, load_states, load_understood
+from db.values import StoredSnapshot
+from pipelines.evidence import EvidenceSet, Reading
+from pipelines.extract import EXTRACTOR_VERSION
+from pipelines.model import ArtifactRef, Evidence, JsonValue, Passage, Project, VisitStatus, digest_of
+from pipelines.propose import rules_version
+from pipelines.rubric import Rubric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """How reading the artifacts of some projects went, and which extraction speaks for each snapshot.
+
+    `latest` are the extractions by the extractors of today, `waiting` the standing snapshots that these
+    have not read.
+    """
+
+    states: Mapping[ArtifactRef, Sequence[PartState]]
+    extractions: Mapping[int, int]
+    latest: frozenset[int]
+    waiting: tuple[StoredSnapshot, ...]
+
+    def of(self, project: Project) -> list[PartState]:
+        """The states of a project's parts, by artifact and part."""
+        refs = sorted({artifact.ref for artifact in project.artifacts})
+        return [state for ref in refs for state in self.states.get(ref, ())]
+
+    def digest(self, project: Project, rubric: Rubric) -> str:
+        """Names all that proposals are made of: project, readings, evidence, rules and rubric.
+
+        When something was read is left out, and so is whether its bytes came again or were said to
+        be unchanged: rules are told, and do not ask.
+        """
+        parts: list[JsonValue] = []
+        for state in self.of(project):
+            reading, standing = _reading(state), state.standing
+            is_read = reading.is_readable and not reading.stale
+            how = ["read"] if is_read else [reading.status.value, reading.stale, reading.reason]
+            extraction = None if standing is None else self.extractions.get(standing.id)
+            parts.append([str(reading.ref), reading.part, reading.url, how, extraction])
+        entry = [
+            [project.slug, project.name, project.org, project.homepage],
+            [project.llmbase, project.rlbase],
+            [[str(a.ref), a.role.value, a.origin.value, _named_by(a.named_by)] for a in project.artifacts],
+        ]
+        return digest_of([rules_version(), rubric.digest, EXTRACTOR_VERSION, entry, parts])
+
+
+def _named_by(passage: Passage | None) -> JsonValue:
+    return None if passage is None else [str(passage.artifact), passage.part, passage.text]
+
+
+def load_inputs(session: Session, projects: Sequence[Project]) -> Inputs:
+    """What was read of the artifacts of some projects."""
+    refs = {artifact.ref for project in projects for artifact in project.artifacts}
+    states = load_states(session, refs)
+    standing = [state.standing for state in states if state.standing is not None]
+    latest = load_extractions_by(session, EXTRACTOR_VERSION, [stored.id for stored in standing])
+    understood, extractions = load_understood(session, states)
+    by_ref: dict[ArtifactRef, list[PartState]] = {}
+    for state in understood:
+        by_ref.setdefault(state.visit.ref, []).append(state)
+    return Inputs(
+        states=by_ref,
+        extractions=extractions,
+        latest=frozenset(latest.values()),
+        waiting=tuple(stored for stored in standing if stored.id not in latest),
+    )
+
+
+def load_sets(session: Session, projects: Sequence[Project], inputs: Inputs) -> list[EvidenceSet]:
+    """All that the rules may know of some projects. Evidence that several of them have is loaded once."""
+    wanted = {state.visit.ref for project in projects for state in inputs.of(project)}
+    states = [state for ref in sorted(wanted) for state in inputs.states[ref]]
+    by_ref: dict[ArtifactRef, list[Evidence]] = {}
+    for item in load_evidence_of(session, states, inputs.extractions, keyed=inputs.latest):
+        by_ref.setdefault(item.ref, []).append(item)
+    return [
+        EvidenceSet(
+            project=project,
+            evidence=tuple(
+                item
+                for ref in sorted({artifact.ref for artifact in project.artifacts})
+                for item in by_ref.get(ref, ())
+            ),
+            readings=tuple(_reading(state) for state in inputs.of(project)),
+        )
+        for project in projects
+    ]
+
+
+def _reading(state: PartState) -> Reading:
+    visit, standing = state.visit, state.standing
+    # An earlier "not there" stands like an earlier reading does while nothing newer is known.
+    status = VisitStatus.MISSING if visit.stale and visit.known is VisitStatus.MISSING else visit.status
+    if visit.doubtful and status is VisitStatus.MISSING:
+        # What was only mentioned when it was asked for may have become somebody's code meanwhile.
+        status = VisitStatus.DENIED
+    return Reading(
+        ref=visit.ref,
+        part=visit.part,
+        # What is said to be unchanged stands where it was read: its service may not say where that was.
+        url=standing.url if visit.status is VisitStatus.UNCHANGED and standing is not None else visit.url,
+        status=status,
+        at=visit.at,
+        reason=visit.reason,
+        stale=visit.stale,
+    )

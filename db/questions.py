@@ -1,0 +1,292 @@
+"""The queue of questions, from the index: pages of it in any order, counts by sort, neighbours of a question.
+
+Pages are found by the key of the last question, not by a number to skip: whatever is decided meanwhile,
+none is shown twice or passed over.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db.keys import project_ids
+from db.models import ProjectRow, ProposalRow, QuestionRow
+from db.question_counts import count_matching, load_facets
+from db.question_filter import conditions, is_due
+from db.question_index import rebuild_questions, refresh_questions
+from db.review_values import (
+    CellName,
+    Facets,
+    QuestionKind,
+    QuestionPage,
+    QueueFilter,
+    QueueItem,
+    Sort,
+)
+from pipelines.errors import UsageError
+
+__all__ = [
+    "CellName",
+    "Facets",
+    "QuestionKind",
+    "QuestionPage",
+    "QueueFilter",
+    "QueueItem",
+    "Sort",
+    "count_matching",
+    "load_facets",
+    "load_item",
+    "load_neighbours",
+    "load_next",
+    "load_page",
+    "rebuild_questions",
+    "refresh_questions",
+]
+
+FEW = 3000
+"""So many questions are sorted as they are found; more are looked up in the order that is asked for, where the
+first page does not wait for the last."""
+
+_Key = InstrumentedAttribute[Any]  # columns have many types
+
+# All keys of an order go one way, so that a database compares them as one.
+_ORDERS: dict[Sort, tuple[tuple[_Key, ...], bool]] = {
+    Sort.GAIN: (
+        (QuestionRow.project_gain, QuestionRow.project_id, QuestionRow.gain, QuestionRow.dimension),
+        True,
+    ),
+    Sort.AGE: ((QuestionRow.since, QuestionRow.project_id, QuestionRow.dimension), False),
+    Sort.CONFIDENCE: (
+        (QuestionRow.confidence, QuestionRow.change, QuestionRow.project_id, QuestionRow.dimension),
+        True,
+    ),
+    Sort.CHANGE: (
+        (QuestionRow.change, QuestionRow.confidence, QuestionRow.project_id, QuestionRow.dimension),
+        True,
+    ),
+    Sort.PROJECT: ((QuestionRow.slug, QuestionRow.dimension), False),
+}
+
+
+class _Found(NamedTuple):
+    """A cell in an order, with its place in it."""
+
+    project_id: int
+    dimension: str
+    slug: str
+    key: tuple[Any, ...]
+
+
+def load_page(
+    session: Session,
+    filters: QueueFilter,
+    now: datetime,
+    *,
+    sort: Sort = Sort.GAIN,
+    limit: int = 50,
+    after: str | None = None,
+) -> QuestionPage:
+    """Up to `limit` questions that are not deferred, in order, after those of an earlier page.
+
+    Raises UsageError for an unknown project and for an `after` that no page gave.
+    """
+    total = count_matching(session, filters, now)
+    if total == 0:
+        return QuestionPage(items=(), total=0, next=None)
+    start = None if after is None else _parsed(sort, after)
+    cells = _load_cells(session, filters, now, sort, total, limit + 1, start)
+    items = _load_items(session, [(found.project_id, found.dimension) for found in cells[:limit]])
+    following = _text(sort, cells[limit - 1].key) if len(cells) > limit else None
+    return QuestionPage(items=tuple(items), total=total, next=following)
+
+
+def load_item(session: Session, slug: str, dimension: str) -> QueueItem | None:
+    """The question of a cell as the queue lists it, deferred or not; None where nothing is asked."""
+    project_id = project_ids(session, [slug])[slug]
+    return next(iter(_load_items(session, [(project_id, dimension)])), None)
+
+
+def load_neighbours(
+    session: Session, filters: QueueFilter, sort: Sort, cell: CellName, now: datetime
+) -> tuple[CellName | None, CellName | None]:
+    """The questions before and after that of a cell in the queue; None at its ends.
+
+    A cell that is not asked about has no place in the queue: nothing is before it, and the first
+    question of all is after it. Raises UsageError for an unknown project.
+    """
+    total = _total(session, filters, now)
+    if total == 0:
+        return None, None
+    place = _place(session, sort, cell)
+    if place is None:
+        return None, _first(_load_cells(session, filters, now, sort, total, 1, None))
+    before = _load_cells(session, filters, now, sort, total, 1, place, backwards=True)
+    return _first(before), _first(_load_cells(session, filters, now, sort, total, 1, place))
+
+
+def load_next(
+    session: Session, filters: QueueFilter, sort: Sort, cell: CellName, now: datetime
+) -> CellName | None:
+    """The question after that of a cell, as `load_neighbours` gives it, at less cost."""
+    total = _total(session, filters, now)
+    if total == 0:
+        return None
+    return _first(_load_cells(session, filters, now, sort, total, 1, _place(session, sort, cell)))
+
+
+def _total(session: Session, filters: QueueFilter, now: datetime) -> int:
+    """How many questions there are, where that decides how they are found: it does not where nothing restricts."""
+    return FEW + 1 if filters == QueueFilter() else count_matching(session, filters, now)
+
+
+def _place(session: Session, sort: Sort, cell: CellName) -> tuple[Any, ...] | None:
+    """The place of a cell in an order; None where it has none. Raises UsageError for an unknown project."""
+    keys, _ = _ORDERS[sort]
+    query = select(*keys).where(QuestionRow.slug == cell[0], QuestionRow.dimension == cell[1])
+    found = session.execute(query).first()
+    if found is None:
+        project_ids(session, [cell[0]])
+        return None
+    return tuple(found)
+
+
+def _first(found: Sequence[_Found]) -> CellName | None:
+    return None if not found else (found[0].slug, found[0].dimension)
+
+
+def _load_cells(
+    session: Session,
+    filters: QueueFilter,
+    now: datetime,
+    sort: Sort,
+    total: int,
+    limit: int,
+    start: tuple[Any, ...] | None,
+    *,
+    backwards: bool = False,
+) -> list[_Found]:
+    """Cells with their keys in an order, from behind a place on."""
+    keys, descending = _ORDERS[sort]
+    downwards = descending is not backwards
+    query: Select[*tuple[Any, ...]] = select(
+        QuestionRow.project_id, QuestionRow.dimension, QuestionRow.slug, *keys
+    )
+    in_order = total > FEW and not filters.slugs
+    query = query.where(is_due(now), *conditions(session, filters, in_order=in_order))
+    if start is not None:
+        place = tuple_(*(literal(value, key.type) for key, value in zip(keys, start, strict=True)))
+        here = tuple_(*keys)
+        query = query.where(here < place if downwards else here > place)
+    query = query.order_by(*(key.desc() if downwards else key.asc() for key in keys)).limit(limit)
+    found = session.execute(query)
+    return [_Found(row[0], row[1], row[2], tuple(row)[3:]) for row in found]
+
+
+def _load_items(session: Session, cells: Sequence[tuple[int, str]]) -> list[QueueItem]:
+    """Questions in the order of the cells."""
+    if not cells:
+        return []
+    query = (
+        select(*_ITEM)
+        .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
+        .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+        # Not as pairs: SQLite looks for those in the whole table.
+        .where(
+            QuestionRow.project_id.in_({project_id for project_id, _ in cells}),
+            QuestionRow.dimension.in_({dimension for _, dimension in cells}),
+        )
+    )
+    wanted = set(cells)
+    found = {
+        (row[0], row[1]): QueueItem(dimension=row[1], **dict(zip(_ITEM_FIELDS, row[2:], strict=True)))
+        for row in map(tuple, session.execute(query))
+        if (row[0], row[1]) in wanted
+    }
+    return [found[cell] for cell in cells if cell in found]
+
+
+_ITEM = (
+    QuestionRow.project_id,
+    QuestionRow.dimension,
+    QuestionRow.proposal_id,
+    QuestionRow.slug,
+    ProjectRow.name,
+    ProjectRow.org,
+    QuestionRow.kind,
+    QuestionRow.rating,
+    QuestionRow.current_rating,
+    QuestionRow.change,
+    QuestionRow.confidence,
+    QuestionRow.gain,
+    func.coalesce(ProposalRow.rationale, ""),
+    func.coalesce(ProposalRow.link, ""),
+    QuestionRow.since,
+    QuestionRow.proposes,
+)
+_ITEM_FIELDS = (
+    "proposal_id",
+    "slug",
+    "project",
+    "org",
+    "kind",
+    "rating",
+    "current",
+    "change",
+    "confidence",
+    "gain",
+    "rationale",
+    "link",
+    "since",
+    "proposes",
+)
+
+
+def _text(sort: Sort, key: tuple[Any, ...]) -> str:
+    """A place in an order as text for an address."""
+    values = [value.isoformat() if isinstance(value, datetime) else value for value in key]
+    packed = json.dumps([sort.value, *values], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def _parsed(sort: Sort, text: str) -> tuple[Any, ...]:
+    keys, _ = _ORDERS[sort]
+    try:
+        unpacked = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        if not isinstance(unpacked, list) or unpacked[:1] != [sort.value] or len(unpacked) != len(keys) + 1:
+            raise ValueError
+        return tuple(_typed(key, value) for key, value in zip(keys, unpacked[1:], strict=True))
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise UsageError("there is no such page of the queue in this order; begin with the first") from None
+
+
+_KINDS: Mapping[str, type] = {
+    "since": str,
+    "dimension": str,
+    "slug": str,
+    "project_id": int,
+    "change": int,
+}
+
+
+def _typed(key: _Key, value: object) -> Any:  # whatever the column holds
+    kind = _KINDS.get(key.key)
+    if kind is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        raise ValueError
+    if key.key == "since":
+        moment = datetime.fromisoformat(str(value))
+        if moment.tzinfo is None:
+            raise ValueError
+        return moment
+    if kind is None:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError
+        return float(value)
+    if isinstance(value, int) and abs(value) >= 1 << 63:
+        raise ValueError
+    return value

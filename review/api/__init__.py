@@ -1,0 +1,1 @@
+"""The desk for programs: the same functions as the pages and the commands, as JSON."""
