@@ -94,12 +94,13 @@ def test_no_page_is_forgotten() -> None:
     assert pages - NO_PAGES - PAGES.keys() == set()
 
 
+COLOURS = ["color-contrast", "link-in-text-block"]
 LOOKS: tuple[tuple[str, ViewportSize, dict[str, Any]], ...] = (
     ("light", WIDE, {"type": "tag", "values": STANDARD}),
-    # What another scheme alone can change: colours.
-    ("dark", WIDE, {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}),
-    ("dark", NARROW, {"type": "tag", "values": STANDARD}),
-    ("light", NARROW, {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}),
+    # What another scheme can change, and less room.
+    ("dark", WIDE, {"type": "rule", "values": COLOURS}),
+    ("dark", NARROW, {"type": "rule", "values": [*COLOURS, "scrollable-region-focusable", "target-size"]}),
+    ("light", NARROW, {"type": "rule", "values": COLOURS}),
 )
 
 
