@@ -154,7 +154,8 @@ class TestDenied:
 class TestLimits:
     def test_without_a_token_the_limit_is_said_and_kept(self, few, sandbox):
         sandbox.limits.set("github.core.anonymous", 6)
-        done = few.with_env(GITHUB_TOKEN=None).run("nightly", "--json", code=3)
+        # What waits for its turn has not failed.
+        done = few.with_env(GITHUB_TOKEN=None).run("nightly", "--json", code=0)
         assert "No GITHUB_TOKEN" in done.err
         asked = [entry for entry in sandbox.requests if entry.service == "github"]
         assert 5 <= len(asked) <= 7

@@ -210,7 +210,8 @@ class TestBytesBeforeRows:
         done = few.run("nightly", "--json")
         assert "in vain" in done.err
         assert bodies(few) == named(few)
-        assert list((few.archive / "tmp").rglob("*~*")) == []
+        # What was being written when it was killed goes after a while, what marks bodies goes now.
+        assert list((few.archive / "tmp" / "put").rglob("*~*")) == []
         few.run("archive", "verify")
 
     def test_folders_for_handing_over_go_with_the_next_night(self, few, set_out, monkeypatch):

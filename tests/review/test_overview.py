@@ -42,7 +42,7 @@ def test_what_waits_is_counted_as_the_queue_counts_it(reading: Any, shared_desk:
     for kind in kinds:
         number = sum(item.kind is kind for item in questions)
         assert f'href="/queue?kind={kind.value}"><span class="number">{number}</span>' in page
-    assert f'<span class="number">{shared_desk.read(count_candidates)}</span> candidates' in page
+    assert f'<span class="number">{shared_desk.read(count_candidates)}</span> candidate' in page
 
 
 def test_every_chart_says_in_words_what_it_shows(reading: Any) -> None:
