@@ -214,13 +214,14 @@ class TestBytesBeforeRows:
         assert list((few.archive / "tmp" / "put").rglob("*~*")) == []
         few.run("archive", "verify")
 
-    def test_folders_for_handing_over_go_with_the_next_night(self, few, set_out, monkeypatch):
+    def test_folders_for_handing_over_go_with_the_next_night(self, few, set_out, sandbox, monkeypatch):
         slugs = ("trellis", "sorrel-chat", "monkshood-chat")
         entries = [entry for entry in yaml.safe_load(SEEDS.read_text("utf-8")) if entry["slug"] in slugs]
         (few.folder / "seeds.yaml").write_text(json.dumps(entries), encoding="utf-8")
         process = set_out(few.with_env(OPENNESS_PAGES_PER_PROJECT=None), 1)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        sandbox.clear_faults()
         scratch = few.folder / "scratch"
         assert list(scratch.iterdir())
         then = time.time() - 3600
@@ -286,7 +287,8 @@ class TestStopped:
         began = time.monotonic()
         process.send_signal(number)
         out, err = process.communicate(timeout=20)
-        assert time.monotonic() - began < 4
+        # Two seconds on a machine with nothing else to do.
+        assert time.monotonic() - began < 12
         assert process.returncode == code
         assert "openness crawl --resume" in err
         assert "Traceback" not in err
