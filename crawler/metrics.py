@@ -13,12 +13,12 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 from prometheus_client.parser import text_string_to_metric_families
 
-from crawler.report.services import STATUSES
 from crawler.report.verdict import Level
 from crawler.settings import version
 from db.models import RunStatus
 from pipelines.errors import StorageError
 from pipelines.model import JsonValue
+from pipelines.report.sections import STATUSES
 
 LAST_SUCCESS = "openness_last_success_timestamp_seconds"
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from crawler.report.html import html_report
-from crawler.report.sections import headline
 from crawler.report.text import format_report
-from crawler.report.words import count_of, duration
 from crawler.terminal import line
 from pipelines.errors import OpennessError
 from pipelines.model import JsonValue
+from pipelines.report.sections import headline
+from pipelines.report.words import count_of, duration
 
 MAIL_SHOWN = 25
 """Entries of each list in a mail; `openness report` tells more."""

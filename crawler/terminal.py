@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
-import unicodedata
 
 from pipelines.model import JsonValue
-
-_SUSPECT = re.compile(r"[^\n\t -~]")
-"""What has to be looked at: everything but printable ASCII, line breaks and tabs."""
-
-_BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-
-
-def _is_harmless(character: str) -> bool:
-    return (
-        unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co")
-        and unicodedata.bidirectional(character) not in _BIDI
-    )
+from pipelines.visible import SUSPECT, is_harmless
 
 
 def safe(text: str) -> str:
     """A text with nothing in it that a terminal acts on: control characters, escapes, bidi overrides."""
-    return _SUSPECT.sub(lambda found: found[0] if _is_harmless(found[0]) else "�", text)
+    return SUSPECT.sub(lambda found: found[0] if is_harmless(found[0]) else "�", text)
 
 
 def json_text(value: JsonValue, indent: int | None = 1) -> str:
     """JSON that can be encoded and looked at in a terminal: what a terminal acts on is escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _SUSPECT.sub(
-        lambda found: found[0] if _is_harmless(found[0]) else json.dumps(found[0])[1:-1], text
-    )
+    return SUSPECT.sub(lambda found: found[0] if is_harmless(found[0]) else json.dumps(found[0])[1:-1], text)
 
 
 def line(text: str, width: int = 100) -> str:

@@ -11,8 +11,9 @@ from markupsafe import Markup
 
 from db.review_values import QuestionKind, UserRole
 from pipelines.model import DecisionKind, Outcome, Rating
+from pipelines.visible import web_address
 from review.static_files import asset_path
-from review.text import fetched, live_link, one_line, plain, web_address
+from review.text import fetched, live_link, one_line, plain
 
 SYMBOLS = {
     Rating.OPEN: "●",

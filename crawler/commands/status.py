@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from crawler.commands.run import settings_of
 from crawler.context import Context, open_context
 from crawler.report.services import SERVICE_OF
-from crawler.report.words import count_of, moment, since
 from crawler.terminal import json_text, line, safe
 from db.candidates import count_candidates
 from db.load import load_latest_visits, load_projects, load_runs
@@ -24,6 +23,7 @@ from db.troubles import FailingArtifact, failing_artifacts, load_troubles
 from db.values import StoredRun, StoredVisit
 from db.waiting import PassedOver, load_passed_over
 from pipelines.model import JsonValue, VisitStatus
+from pipelines.report.words import count_of, moment, since
 
 SHOWN = 20
 """Entries of a list on a terminal; `--json` has them all."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from crawler.report.changes import changes_json
 from crawler.report.next_steps import next_steps
-from crawler.report.services import STATUSES
 from crawler.report.verdict import is_success, judge
 from crawler.sources.base import Usage
 from db.models import RunStatus
 from pipelines.model import JsonValue, VisitStatus
+from pipelines.report.sections import STATUSES
 
 if TYPE_CHECKING:
     from crawler.budget import Plan

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from crawler.report.sections import headline, sections, summary
-from crawler.report.words import duration, size
 from crawler.terminal import safe
 from pipelines.model import JsonValue
+from pipelines.report.sections import headline, sections, summary
+from pipelines.report.words import duration, size
+from pipelines.visible import web_address
 
 SHOWN = 50
 """Entries of each list."""
@@ -59,13 +59,3 @@ def _environment() -> Environment:
     )
     environment.filters["web_address"] = web_address
     return environment
-
-
-def web_address(text: str) -> str:
-    """The address if a person may be led there: absolute, http or https, without credentials; else empty."""
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-    except ValueError:
-        return ""
-    return text if good and text.isprintable() and " " not in text else ""

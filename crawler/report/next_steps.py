@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 
-from crawler.report.words import count_of
 from db.models import RunStatus
 from pipelines.model import JsonValue
+from pipelines.report.words import count_of
 
 Report = Mapping[str, JsonValue]
 

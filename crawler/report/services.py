@@ -23,7 +23,6 @@ LINEAGE = SERVICE_OF[ArtifactKind.LINEAGE]
 WEB = SERVICE_OF[ArtifactKind.WEB]
 
 TELLING = ("ok", "unchanged", "missing")
-STATUSES = (*TELLING, "denied", "failed")
 
 Sources = Mapping[str, Mapping[str, JsonValue]]
 """What a report says of each source: visits by status, and what was spent."""

@@ -18,7 +18,7 @@ from crawler.rating import Rated
 from crawler.report.aftermath import aftermath_of
 from crawler.report.build import finished, run_report
 from crawler.report.changes import changes_json
-from crawler.report.services import SERVICE_OF, STATUSES
+from crawler.report.services import SERVICE_OF
 from crawler.sources.base import Source
 from db.candidates import count_candidates
 from db.load import load_run, load_runs
@@ -28,6 +28,7 @@ from db.runs import load_run_ratings
 from db.values import StoredRun
 from pipelines.errors import UsageError
 from pipelines.model import JsonValue
+from pipelines.report.sections import STATUSES
 
 RATING = ("nightly", "rate")
 """The kinds of runs that rate."""

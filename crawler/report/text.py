@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from crawler.report.sections import headline, sections, summary
-from crawler.report.tables import Cell, Section
-from crawler.report.words import duration
 from crawler.terminal import line
 from pipelines.model import JsonValue
+from pipelines.report.sections import headline, sections, summary
+from pipelines.report.tables import Cell, Section
+from pipelines.report.words import duration
 
 WIDEST = 46
 """Characters of a column that is not the last one."""

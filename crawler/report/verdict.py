@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from crawler.report.services import LINEAGE, TELLING
-from crawler.report.words import count_of
 from db.models import RunStatus
 from pipelines.model import JsonValue
+from pipelines.report.words import count_of
 
 Report = Mapping[str, JsonValue]
 

@@ -15,12 +15,12 @@ from db.questions import load_next, load_page
 from db.review_values import Sort, UserRole
 from pipelines.errors import DecisionError, UsageError
 from pipelines.model import Rating
+from pipelines.visible import web_address
 from review.calls import Call, Form, FormProblem, conflict_status, route, view
 from review.last_decision import LastDecision, forget, remember
 from review.question_view import known_dimension, known_project, sent
 from review.queue_query import QueueQuery, question_path, queue_query
 from review.routes.question import question_page
-from review.text import web_address
 
 MAX_REASON = 2000
 MAX_NOTE = 4000

@@ -28,10 +28,11 @@ from pipelines.model import (
     Quote,
     Role,
 )
+from pipelines.visible import web_address
 from review.differences import MAX_WORDS, Piece, differences
 from review.lineage import chains
 from review.passages import CONTEXT, Texts, shown_evidence
-from review.text import fetched, live_link, plain, web_address
+from review.text import fetched, live_link, plain
 
 REF = ArtifactRef(kind=ArtifactKind.GITHUB, id="quill/sorrel")
 AT = datetime(2030, 1, 2, 3, 4, tzinfo=UTC)

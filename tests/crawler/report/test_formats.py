@@ -10,9 +10,10 @@ import pytest
 
 from crawler.gathered import Gathered
 from crawler.report import format_report
-from crawler.report.html import html_report, web_address
-from crawler.report.words import count_of, duration, size
+from crawler.report.html import html_report
 from pipelines.model import VisitStatus
+from pipelines.report.words import count_of, duration, size
+from pipelines.visible import web_address
 
 KEYS_SINCE_EVER = {
     "run", "kind", "started", "ended", "seconds", "artifacts", "artifacts_by_kind", "sources", "new_snapshots",

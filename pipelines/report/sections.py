@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crawler.report.change_sections import (
+from pipelines.model import VisitStatus
+from pipelines.report.change_sections import (
     archived_sections,
     cut_off_sections,
     failing_sections,
@@ -16,9 +17,10 @@ from crawler.report.change_sections import (
     renamed_sections,
     shaken_sections,
 )
-from crawler.report.services import STATUSES
-from crawler.report.tables import Cell, Report, Section, number, table
-from crawler.report.words import count_of, day, moment, since, size
+from pipelines.report.tables import Cell, Report, Section, number, table
+from pipelines.report.words import count_of, day, moment, since, size
+
+STATUSES = tuple(status.value for status in VisitStatus)
 
 
 def sections(report: Report, shown: int) -> list[Section]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crawler.report.tables import Cell, Entry, Report, Section, table
-from crawler.report.words import class_in_words, count_of, moment, since
+from pipelines.report.tables import Cell, Entry, Report, Section, table
+from pipelines.report.words import class_in_words, count_of, moment, since
 
 
 def _listed(changes: Report, name: str) -> tuple[list[Entry], int]:
@@ -15,7 +15,7 @@ def _listed(changes: Report, name: str) -> tuple[list[Entry], int]:
 
 
 def _cell_of(entry: Entry) -> tuple[Cell, Cell]:
-    return Cell(text=entry["slug"]), Cell(text=entry["dimension"])
+    return Cell(text=entry["slug"], slug=entry["slug"]), Cell(text=entry["dimension"])
 
 
 def shaken_sections(changes: Report, name: str, shown: int) -> Iterator[Section]:

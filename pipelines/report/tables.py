@@ -13,10 +13,11 @@ Entry = Mapping[str, JsonValue]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A text of a table. `href` is an address that it leads to, or empty; `is_number` sets it to the right."""
+    """A text of a table. `href` is an address that it leads to, `slug` the project that it names; `is_number`: set to the right."""
 
     text: str
     href: str = ""
+    slug: str = ""
     is_number: bool = False
 
 
