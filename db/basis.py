@@ -6,7 +6,7 @@ is the latest proposal that says the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -102,6 +102,50 @@ def _weight(shaken: ShakenRating) -> tuple[bool, bool, datetime, ArtifactRef, st
     return not shaken.is_gone, not shaken.is_new, shaken.since, shaken.ref, shaken.part
 
 
+def load_agreeing(session: Session, decision_ids: Iterable[int] | None = None) -> dict[int, int]:
+    """The latest proposal that says what a decision without a proposal says, by decision.
+
+    Of the decisions named, or of all that give a cell its rating.
+    """
+    query = (
+        select(DecisionRow.id, func.max(ProposalRow.id))
+        .join(
+            ProposalRow,
+            and_(
+                ProposalRow.project_id == DecisionRow.project_id,
+                ProposalRow.dimension == DecisionRow.dimension,
+                ProposalRow.rating == DecisionRow.rating,
+            ),
+        )
+        .where(DecisionRow.proposal_id.is_(None))
+        .group_by(DecisionRow.id)
+    )
+    if decision_ids is None:
+        latest = rating_decisions()
+        return dict(session.execute(query.join(latest, latest.c.decision_id == DecisionRow.id)).all())
+    found: dict[int, int] = {}
+    for ids in chunks(decision_ids):
+        found.update(session.execute(query.where(DecisionRow.id.in_(ids))).all())
+    return found
+
+
+def load_then_id(
+    session: Session, project_id: int, dimension: str, now_id: int | None, decided_id: int | None
+) -> int | None:
+    """The proposal that one is compared with: that which was decided upon, else the one made before it."""
+    if decided_id not in (None, now_id):
+        return decided_id
+    if now_id is None:
+        return None
+    return session.scalar(
+        select(func.max(ProposalRow.id)).where(
+            ProposalRow.project_id == project_id,
+            ProposalRow.dimension == dimension,
+            ProposalRow.id < now_id,
+        )
+    )
+
+
 def _load_bases(session: Session) -> dict[int, list[_Rated]]:
     """The rated cells of projects that are not retired, by the proposal that is their basis."""
     latest = rating_decisions()
@@ -118,21 +162,7 @@ def _load_bases(session: Session) -> dict[int, list[_Rated]]:
         .join(ProjectRow, ProjectRow.id == DecisionRow.project_id)
         .where(ProjectRow.active)
     )
-    agreeing = (
-        select(DecisionRow.id, func.max(ProposalRow.id))
-        .join(latest, latest.c.decision_id == DecisionRow.id)
-        .join(
-            ProposalRow,
-            and_(
-                ProposalRow.project_id == DecisionRow.project_id,
-                ProposalRow.dimension == DecisionRow.dimension,
-                ProposalRow.rating == DecisionRow.rating,
-            ),
-        )
-        .where(DecisionRow.proposal_id.is_(None))
-        .group_by(DecisionRow.id)
-    )
-    same = dict(session.execute(agreeing).all())
+    same = load_agreeing(session)
     found: dict[int, list[_Rated]] = {}
     for decision_id, slug, name, dimension, rating, decided in session.execute(query):
         proposal_id = decided or same.get(decision_id)

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.basis import load_then_id
 from db.keys import chunks
 from db.models import (
     ArtifactRow,
@@ -89,7 +90,8 @@ def load_cell(session: Session, slug: str, dimension: str, now: datetime) -> Sto
     history = tuple(load_decisions(session, slugs=[slug], dimension=dimension))
     current = _rating_of(history)
     current_id = load_current_proposal_id(session, project_id, dimension)
-    then_id = _then_id(session, project_id, dimension, current_id, current)
+    decided_id = None if current is None else current.proposal_id
+    then_id = load_then_id(session, project_id, dimension, current_id, decided_id)
     ids = [proposal_id for proposal_id in (current_id, then_id) if proposal_id is not None]
     stored = {item.id: item for item in load_proposals(session, ids=ids)} if ids else {}
     return StoredCell(
@@ -142,26 +144,6 @@ def _rating_of(history: Sequence[StoredDecision]) -> ConfirmedRating | None:
                 proposal_id=decision.proposal_id,
             )
     return None
-
-
-def _then_id(
-    session: Session,
-    project_id: int,
-    dimension: str,
-    current_id: int | None,
-    current: ConfirmedRating | None,
-) -> int | None:
-    if current is not None and current.proposal_id not in (None, current_id):
-        return current.proposal_id
-    if current_id is None:
-        return None
-    return session.scalar(
-        select(func.max(ProposalRow.id)).where(
-            ProposalRow.project_id == project_id,
-            ProposalRow.dimension == dimension,
-            ProposalRow.id < current_id,
-        )
-    )
 
 
 def load_stored_bodies(session: Session, digests: Iterable[str]) -> dict[BodyKey, StoredBody]:

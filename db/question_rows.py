@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from db.basis import load_agreeing
 from db.gain import change_of, gain_of
 from db.models import (
     ArtifactRow,
@@ -291,12 +292,10 @@ def _kinds(session: Session, asked: Mapping[Cell, _Asked]) -> dict[Cell, Questio
             kinds[cell] = each.by_people
         else:
             rest[cell] = each
-    resting = {
-        cell: each.current.proposal_id
-        for cell, each in rest.items()
-        if each.current is not None and each.current.proposal_id is not None
-    }
-    gone = _load_gone(session, set(resting.values()))
+    rated = {cell: each.current for cell, each in rest.items() if each.current is not None}
+    agreeing = load_agreeing(session, [each.id for each in rated.values() if each.proposal_id is None])
+    resting = {cell: each.proposal_id or agreeing.get(each.id) for cell, each in rated.items()}
+    gone = _load_gone(session, {each for each in resting.values() if each is not None})
     licences = [each.proposal.id for cell, each in rest.items() if cell[1] == LICENCE and each.proposal]
     conflicting = _load_conflicting(session, licences)
     for cell, each in rest.items():

@@ -29,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, aliased
 
+from db.basis import load_then_id
 from db.keys import project_ids
 from db.models import DecisionRow, DisputeRow, DisputeStatus, OpinionRow, ProjectRow, ProposalRow, QuestionRow
 from db.proposals import load_proposals
@@ -36,7 +37,7 @@ from db.question_counts import count_matching
 from db.question_filter import is_due
 from db.ratings import TURNS_DOWN, in_force, load_decisions, load_ratings, rating_decisions
 from db.review_values import CellName, QueueFilter
-from db.values import Question, QuestionDetail, StoredProposal
+from db.values import Question, QuestionDetail
 from pipelines.errors import DecisionError
 from pipelines.model import DecisionKind, Rating
 
@@ -302,33 +303,17 @@ def load_question(session: Session, proposal_id: int, now: datetime) -> Question
     history = tuple(load_decisions(session, slugs=[slug], dimension=dimension))
     asked = select(QuestionRow.proposal_id).where(QuestionRow.proposal_id == proposal_id, is_due(now))
     is_open = session.scalar(asked) is not None
-    name = session.scalar(select(ProjectRow.name).where(ProjectRow.slug == slug))
+    project_id, name = session.execute(
+        select(ProjectRow.id, ProjectRow.name).where(ProjectRow.slug == slug)
+    ).one()
+    decided_id = None if current is None else current.proposal_id
+    then_id = load_then_id(session, project_id, dimension, proposal_id, decided_id)
     return QuestionDetail(
         stored=stored,
-        project=name or slug,
+        project=name,
         current=current,
-        then=_load_then(session, stored, None if current is None else current.proposal_id),
+        then=None if then_id is None else load_proposals(session, ids=[then_id])[0],
         history=history,
         latest_decision_id=history[-1].id if history else 0,
         is_open=is_open,
     )
-
-
-def _load_then(
-    session: Session, stored: StoredProposal, rated_proposal_id: int | None
-) -> StoredProposal | None:
-    """The proposal that the rating rests on, else the one made before this one."""
-    then_id = rated_proposal_id
-    if then_id is None or then_id == stored.id:
-        row = aliased(ProposalRow)
-        this = select(ProposalRow).where(ProposalRow.id == stored.id).subquery()
-        then_id = session.scalar(
-            select(func.max(row.id)).where(
-                row.project_id == this.c.project_id,
-                row.dimension == this.c.dimension,
-                row.id < stored.id,
-            )
-        )
-    if then_id is None:
-        return None
-    return load_proposals(session, ids=[then_id])[0]

@@ -473,6 +473,18 @@ def test_evidence_that_is_gone_is_told_before_anything_else_of_the_rules(desk):
     assert check(desk.engine) == []
 
 
+def test_an_imported_rating_rests_on_the_proposal_that_said_the_same(desk):
+    evidence = desk.read(b"# Brindle\n\nAll weights are free to use.\n", "All weights are free to use.")
+    desk.propose(OPEN, *evidence)
+    imported = [RatingRow(slug="brindle", dimension="license", rating=OPEN, link="")]
+    writing(desk, import_ratings, imported, "import", desk.later())
+    desk.later()
+    desk.save(desk.visit(None, status=VisitStatus.MISSING))
+    desk.propose(CLOSED, digest="b")
+    assert asked(desk) == [("brindle", "license", QuestionKind.EVIDENCE_GONE)]
+    assert check(desk.engine) == []
+
+
 def test_licences_that_contradict_each_other_are_told(desk):
     made = desk.proposal(PARTIAL, digest="a")
     findings = tuple(
