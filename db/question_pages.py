@@ -123,12 +123,6 @@ def load_project_id(session: Session, slug: str) -> int | None:
     return session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug))
 
 
-def load_proposal_of(session: Session, slug: str, dimension: str) -> int | None:
-    """The same by the project's name; None also where there is no such project."""
-    project_id = load_project_id(session, slug)
-    return None if project_id is None else load_current_proposal_id(session, project_id, dimension)
-
-
 def _rating_of(history: Sequence[StoredDecision]) -> ConfirmedRating | None:
     """The rating that the decisions of a cell add up to (see `db.ratings`)."""
     for decision in reversed(history):

@@ -25,6 +25,17 @@ SYMBOLS = {
 
 UNRATED = "·"
 
+KIND_WORDS = {
+    QuestionKind.DISPUTE: "disputed",
+    QuestionKind.DISAGREEMENT: "curators disagree",
+    QuestionKind.EVIDENCE_GONE: "evidence gone",
+    QuestionKind.LICENCE_CONFLICT: "licence conflict",
+    QuestionKind.CLAIM: "claim against fact",
+    QuestionKind.NEW_EVIDENCE: "new evidence",
+    QuestionKind.NEW_PROJECT: "not rated yet",
+}
+"""Why a question is asked."""
+
 
 @cache
 def environment() -> Environment:
@@ -81,6 +92,8 @@ def render(name: str, values: Mapping[str, object]) -> str:
 
 def words(value: object) -> str:
     """A value of an enum as words."""
+    if isinstance(value, QuestionKind):
+        return KIND_WORDS[value]
     return str(getattr(value, "value", value)).replace("_", " ")
 
 

@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 
 from db import decide
 from db.bulk import confirm_bulk, preview_bulk, undo_batch
-from db.question_pages import load_cell, load_proposal_of
+from db.question_pages import load_cell, load_project_id
 from db.questions import load_facets, load_page
 from db.review_values import QuestionKind, QueueFilter, Sort, UserRole
-from pipelines.artifact_ids import address_problem
-from pipelines.errors import DecisionError, UsageError
-from pipelines.model import Rating
+from db.wanted import WantedDecision, carry_out
+from pipelines.errors import UsageError
+from pipelines.model import DecisionKind, Rating
+from pipelines.visible import web_address
 from review.api.asking import asking, errors
 from review.api.shapes import (
     MAX_ID,
@@ -92,6 +93,14 @@ class Action(StrEnum):
     RATE = "rate"
     REJECT = "reject"
     DEFER = "defer"
+
+
+KINDS = {
+    Action.CONFIRM: DecisionKind.CONFIRM,
+    Action.RATE: DecisionKind.OVERRIDE,
+    Action.REJECT: DecisionKind.REJECT,
+    Action.DEFER: DecisionKind.DEFER,
+}
 
 
 class DecisionIn(Given):
@@ -190,6 +199,12 @@ def _cell(call: Call, slug: str, dimension: str) -> CellOut:
     return cell_out(cell)
 
 
+def _check_cell(call: Call, slug: str, dimension: str) -> None:
+    _check_dimension(call, dimension)
+    if load_project_id(call.session, slug) is None:
+        raise HTTPException(404, "There is no such project.")
+
+
 def _check_dimension(call: Call, dimension: str) -> None:
     if dimension not in call.context.rubric.dimension_ids:
         raise HTTPException(404, "The rubric has no such dimension.")
@@ -199,13 +214,10 @@ def _check_dimension(call: Call, dimension: str) -> None:
 def decide_question(request: Request, slug: Slug, dimension: DimensionName, given: DecisionIn) -> DoneOut:
     """Decide. What is published changes in the same transaction."""
     with asking(request, UserRole.CURATOR, write=True) as call:
-        _cell(call, slug, dimension)
-        current = load_proposal_of(call.session, slug, dimension)
-        if given.proposal is not None and given.proposal != current:
-            raise DecisionError(
-                f"proposal {given.proposal} is not what the rules say of {slug} {dimension} now"
-            )
-        decision = _decide(call, slug, dimension, given)
+        _check_cell(call, slug, dimension)
+        decision = carry_out(
+            call.session, slug, dimension, _wanted(given), curator=call.visitor.name, now=call.now
+        )
         call.record(
             "decision",
             f"{slug} {dimension}",
@@ -216,63 +228,25 @@ def decide_question(request: Request, slug: Slug, dimension: DimensionName, give
         return DoneOut(decision=decision)
 
 
-def _decide(call: Call, slug: str, dimension: str, given: DecisionIn) -> int:
-    session, who, now, expected = call.session, call.visitor.name, call.now, given.expected
-    if given.link and (problem := address_problem(given.link)):
-        raise UsageError(f"link: {problem}")
-    if given.action is Action.RATE:
-        if given.rating is None:
-            raise UsageError("a class is needed to rate")
-        if given.proposal is None:
-            return decide.rate(
-                session,
-                slug,
-                dimension,
-                rating=given.rating,
-                curator=who,
-                now=now,
-                reason=given.reason,
-                note=given.note,
-                link=given.link or "",
-                expected=expected,
-            )
-        return decide.override(
-            session,
-            given.proposal,
-            rating=given.rating,
-            curator=who,
-            now=now,
-            reason=given.reason,
-            note=given.note,
-            link=given.link,
-            expected=expected,
-        )
-    if given.proposal is None:
+def _wanted(given: DecisionIn) -> WantedDecision:
+    """What was asked for. Raises UsageError where something that belongs to it is missing."""
+    if given.link and not web_address(given.link):
+        raise UsageError("link: it has to be an address that begins with https:// or http://")
+    if given.action is Action.RATE and given.rating is None:
+        raise UsageError("a class is needed to rate")
+    if given.action is not Action.RATE and given.proposal is None:
         raise UsageError(f"to {given.action.value}, name the proposal")
-    if given.action is Action.CONFIRM:
-        return decide.accept(
-            session,
-            given.proposal,
-            curator=who,
-            now=now,
-            note=given.note,
-            link=given.link,
-            expected=expected,
-        )
-    if given.action is Action.REJECT:
-        return decide.reject(
-            session, given.proposal, curator=who, now=now, reason=given.reason, expected=expected
-        )
-    if given.until is None:
+    if given.action is Action.DEFER and given.until is None:
         raise UsageError("say until when it is deferred")
-    return decide.defer(
-        session,
-        given.proposal,
-        until=datetime.combine(given.until, time(), UTC),
-        curator=who,
-        now=now,
+    return WantedDecision(
+        kind=KINDS[given.action],
+        proposal_id=given.proposal,
+        expected=given.expected,
+        rating=given.rating if given.action is Action.RATE else None,
         reason=given.reason,
-        expected=expected,
+        note=given.note,
+        link=given.link,
+        until=None if given.until is None else datetime.combine(given.until, time(), UTC),
     )
 
 
@@ -280,7 +254,7 @@ def _decide(call: Call, slug: str, dimension: str, given: DecisionIn) -> int:
 def undo_decision(request: Request, slug: Slug, dimension: DimensionName, given: UndoIn) -> DoneOut:
     """Take a decision back."""
     with asking(request, UserRole.CURATOR, write=True) as call:
-        _cell(call, slug, dimension)
+        _check_cell(call, slug, dimension)
         done = decide.undo(
             call.session,
             slug,

@@ -14,7 +14,6 @@ from review.calls import Call, Form, FormProblem, conflict_status, route, view
 from review.paging import number_of
 from review.queue_query import QueueQuery, queue_query
 from review.routes.deciding import MAX_REASON
-from review.routes.queue import KIND_WORDS
 
 USUAL_FLOOR = 0.9
 """The least confidence that a preview begins with."""
@@ -44,7 +43,6 @@ def _preview_page(call: Call, status: int = 200, problem: str = "") -> Response:
         asked=asked,
         preview=preview,
         problem=problem,
-        kind_words=KIND_WORDS,
         batches=load_batches(call.session, 10),
         # The floor goes into the address even where it restricts nothing.
         target=replace(asked, filter=replace(asked.filter, min_confidence=0.0)).address(

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from starlette.responses import Response
 
 from db import decide
 from db.comments import MAX_COMMENT, save_comment
-from db.question_pages import load_current_proposal_id
 from db.questions import load_next, load_page
 from db.review_values import Sort, UserRole
-from pipelines.errors import DecisionError, UsageError
-from pipelines.model import Rating
+from db.wanted import WantedDecision, carry_out
+from pipelines.errors import UsageError
+from pipelines.model import DecisionKind, Rating
 from pipelines.visible import web_address
 from review.calls import Call, Form, FormProblem, conflict_status, route, view
 from review.last_decision import LastDecision, forget, remember
@@ -38,18 +38,10 @@ DONE = {CONFIRM: "Confirmed", REJECT: "Rejected", DEFER: "Deferred"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What a curator wants, checked as far as it can be without the database.
-
-    `proposal_id` None: the cell is rated by hand. `note` and `link` None: what follows from the rest.
-    """
+    """What a form asks for: the button that was pressed, and the decision that it stands for."""
 
     action: str
-    proposal_id: int | None
-    expected: int
-    reason: str
-    note: str | None
-    link: str | None
-    until: datetime | None
+    decision: WantedDecision
 
 
 def wanted(form: Form) -> Wanted:
@@ -67,16 +59,22 @@ def wanted(form: Form) -> Wanted:
         raise FormProblem(f"A reason has at most {MAX_REASON} characters, a note {MAX_NOTE}.")
     if link not in ("", _UNCHANGED) and not web_address(link):
         raise FormProblem("The link has to be an address that begins with https:// or http://.")
-    return Wanted(
-        action=action,
+    rating = RATINGS.get(action)
+    decision = WantedDecision(
+        kind=DecisionKind.OVERRIDE if rating is not None else DecisionKind(action),
         proposal_id=_number(form.get("proposal", "")),
         expected=expected,
+        rating=rating,
         reason=reason,
         # What was only prefilled is nobody's word: the note of another class is its reason.
         note=None if note == _UNCHANGED else note,
         link=None if link == _UNCHANGED else link,
         until=_day(form.get("until", "")) if action == DEFER else None,
     )
+    if decision.proposal_id is None:
+        # Nothing was proposed, so nothing was prefilled.
+        decision = replace(decision, link=form.get("link", "").strip())
+    return Wanted(action=action, decision=decision)
 
 
 def _number(text: str) -> int | None:
@@ -109,20 +107,18 @@ def decide_cell(call: Call) -> Response:
     slug, dimension = call.path["slug"], call.path["dimension"]
     known_dimension(call.context.rubric, dimension)
     what = wanted(call.form)
-    current = load_current_proposal_id(call.session, known_project(call, slug), dimension)
-    if what.proposal_id is not None and what.proposal_id != current:
-        raise DecisionError(
-            f"proposal {what.proposal_id} is not what the rules say of {slug} {dimension} now; look again"
-        )
+    known_project(call, slug)
     following = load_next(call.session, asked.filter, asked.sort, (slug, dimension), call.now)
-    decision_id = decide_as(call, slug, dimension, what)
+    decision_id = carry_out(
+        call.session, slug, dimension, what.decision, curator=call.visitor.name, now=call.now
+    )
     words = _words(slug, dimension, what)
     call.record(
         "decision",
         f"{slug} {dimension}",
         decision=decision_id,
         decided=what.action,
-        proposal=what.proposal_id,
+        proposal=what.decision.proposal_id,
     )
     response = _go_on(call, asked, _next(call, asked, slug, following), words)
     remember(
@@ -153,65 +149,10 @@ def _go_on(call: Call, asked: QueueQuery, following: tuple[str, str] | None, wor
     return call.redirect(asked.question(following), words)
 
 
-def decide_as(call: Call, slug: str, dimension: str, what: Wanted) -> int:
-    """Make the decision; its id. Raises DecisionError."""
-    session, who, now = call.session, call.visitor.name, call.now
-    if what.proposal_id is None:
-        return _by_hand(call, slug, dimension, what)
-    proposal_id, expected = what.proposal_id, what.expected
-    acts: dict[str, Callable[[], int]] = {
-        CONFIRM: lambda: decide.accept(
-            session, proposal_id, curator=who, now=now, note=what.note, link=what.link, expected=expected
-        ),
-        REJECT: lambda: decide.reject(
-            session, proposal_id, curator=who, now=now, reason=what.reason, expected=expected
-        ),
-        DEFER: lambda: decide.defer(
-            session,
-            proposal_id,
-            until=what.until or now,
-            curator=who,
-            now=now,
-            reason=what.reason,
-            expected=expected,
-        ),
-    }
-    if what.action in acts:
-        return acts[what.action]()
-    return decide.override(
-        session,
-        proposal_id,
-        rating=RATINGS[what.action],
-        curator=who,
-        now=now,
-        reason=what.reason,
-        note=what.note,
-        link=what.link,
-        expected=expected,
-    )
-
-
-def _by_hand(call: Call, slug: str, dimension: str, what: Wanted) -> int:
-    if what.action not in RATINGS:
-        raise DecisionError(f"{slug} {dimension} is no question now: give it a class, or leave it")
-    return decide.rate(
-        call.session,
-        slug,
-        dimension,
-        rating=RATINGS[what.action],
-        curator=call.visitor.name,
-        now=call.now,
-        reason=what.reason,
-        note=what.note,
-        link=call.form.get("link", "").strip(),
-        expected=what.expected,
-    )
-
-
 def _words(slug: str, dimension: str, what: Wanted) -> str:
     cell = f"{slug} {dimension}"
     if what.action == DEFER:
-        return f"Deferred: {cell} until {what.until:%Y-%m-%d}."
+        return f"Deferred: {cell} until {what.decision.until:%Y-%m-%d}."
     if what.action in DONE:
         return f"{DONE[what.action]}: {cell}."
     return f"Rated {what.action.replace('_', ' ')}: {cell}."

@@ -9,7 +9,6 @@ from review.calls import Call, route, view
 from review.last_decision import last_decision
 from review.question_view import classes, prefilled, question_view
 from review.queue_query import queue_query
-from review.routes.queue import KIND_WORDS
 
 
 def question_page(call: Call, status: int = 200, problem: str = "") -> Response:
@@ -25,7 +24,6 @@ def question_page(call: Call, status: int = 200, problem: str = "") -> Response:
         proposal=shown.cell.proposal.proposal if shown.cell.proposal else None,
         form=prefilled(call, shown),
         classes=classes(shown),
-        kind_words=KIND_WORDS,
         problem=problem,
         may_decide=call.visitor.may(UserRole.CURATOR) and call.visitor.is_signed_in,
         last=last_decision(call),

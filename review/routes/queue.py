@@ -9,23 +9,14 @@ from starlette.responses import Response
 
 from db.gain import gain_at
 from db.questions import load_facets, load_page
-from db.review_values import QuestionKind, QueueItem, Sort, UserRole
+from db.review_values import QueueItem, Sort, UserRole
 from review.calls import Call, route, view
 from review.last_decision import last_decision
 from review.queue_query import QueueQuery, queue_query
+from review.templating import words
 
 PAGE = 50
 """Questions on a page."""
-
-KIND_WORDS = {
-    QuestionKind.DISPUTE: "disputed",
-    QuestionKind.DISAGREEMENT: "curators disagree",
-    QuestionKind.EVIDENCE_GONE: "evidence gone",
-    QuestionKind.LICENCE_CONFLICT: "licence conflict",
-    QuestionKind.CLAIM: "claim against fact",
-    QuestionKind.NEW_EVIDENCE: "new evidence",
-    QuestionKind.NEW_PROJECT: "not rated yet",
-}
 
 SORT_WORDS = {
     Sort.GAIN: "what is gained",
@@ -70,7 +61,6 @@ def queue(call: Call) -> Response:
         shown=len(found.items),
         next=None if found.next is None else asked.address("/queue", after=found.next),
         chosen=_chosen(asked),
-        kind_words=KIND_WORDS,
         sort_words=SORT_WORDS,
         gain_at=gain_at,
         may_decide=call.visitor.may(UserRole.CURATOR),
@@ -86,7 +76,6 @@ def selection(call: Call) -> Response:
         "queue_selection.html",
         asked=asked,
         facets=load_facets(call.session, asked.filter, call.now),
-        kind_words=KIND_WORDS,
         sort_words=SORT_WORDS,
         may_decide=call.visitor.may(UserRole.CURATOR),
     )
@@ -97,7 +86,7 @@ def _chosen(asked: QueueQuery) -> list[tuple[str, str]]:
     filters = asked.filter
     told = {
         "dimensions": ", ".join(filters.dimensions),
-        "kinds": ", ".join(KIND_WORDS[kind] for kind in filters.kinds),
+        "kinds": ", ".join(words(kind) for kind in filters.kinds),
         "ratings": ", ".join(rating.value.replace("_", " ") for rating in filters.ratings),
         "orgs": ", ".join(filters.orgs),
         "slugs": ", ".join(filters.slugs),
