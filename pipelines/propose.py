@@ -17,7 +17,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, Evidence, Finding, Outcome, Proposal, Role, digest_of
 from pipelines.rubric import Rubric
 from pipelines.rules import all_rules
-from pipelines.rules.engine import Rule, Verdict, apply, clip
+from pipelines.rules.engine import Rule, Verdict, apply, clip, name_of
 
 STALE_DISCOUNT = 0.9
 """What a class is worth whose evidence could not be read again tonight."""
@@ -78,7 +78,18 @@ def _propose_one(evidence: EvidenceSet, rule: Rule, rubric: Rubric) -> Proposal:
         findings=verdict.findings,
         evidence=rested_on,
         searched=searched,
-        link=_link(evidence, rule.dimension, rested_on),
+        link=_link(evidence, rule.dimension, _shown(verdict) or rested_on),
+    )
+
+
+def _shown(verdict: Verdict) -> tuple[Evidence, ...]:
+    """The evidence that the row of the table says to link to, where it does."""
+    names = {name_of(check) for check in verdict.row.shown_by} if verdict.row else set()
+    return tuple(
+        item
+        for finding in verdict.relevant
+        if finding.check in names and finding.outcome is Outcome.YES
+        for item in finding.evidence
     )
 
 
@@ -137,16 +148,16 @@ _LINK_ROLES: dict[str, tuple[Role, ...]] = {
 }
 
 
-def _link(evidence: EvidenceSet, dimension: str, rested_on: tuple[Evidence, ...]) -> str:
+def _link(evidence: EvidenceSet, dimension: str, shown: tuple[Evidence, ...]) -> str:
     """The address that a curator would give: that of the decisive evidence, by role if there is a choice."""
     for role in _LINK_ROLES.get(dimension, ()):
-        for item in rested_on:
+        for item in shown:
             if (
                 role in evidence.roles.get(item.ref, frozenset())
                 and item.ref.kind is not ArtifactKind.LINEAGE
             ):
                 return item.url
-    for item in rested_on:
+    for item in shown:
         source = item.value.get("source")
         return str(source) if item.ref.kind is ArtifactKind.LINEAGE and source else item.url
     return ""

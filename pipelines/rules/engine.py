@@ -55,6 +55,7 @@ class Row:
     Holds when every check of `yes` answered yes, every one of `no` answered no, at least one of
     `any_yes` (if given) answered yes, and none of `unless` answered yes or cannot_tell. An answer of
     cannot_tell never fulfils anything: what could not be read is neither there nor absent.
+    `shown_by` are those of its checks whose evidence a curator would link to; without them any of it.
     """
 
     rating: Rating
@@ -64,6 +65,7 @@ class Row:
     no: tuple[Check, ...] = ()
     any_yes: tuple[Check, ...] = ()
     unless: tuple[Check, ...] = ()
+    shown_by: tuple[Check, ...] = ()
 
     def holds(self, outcomes: dict[str, Outcome]) -> bool:
         """Do the findings fulfil this row?"""
@@ -108,6 +110,7 @@ class Rule:
             raise RuleError(f"rule {self.dimension}: a check is listed twice")
         for row in self.table:
             strange = {name_of(check) for check in row.checks} - known
+            strange |= {name_of(check) for check in row.shown_by if check not in row.checks}
             if strange:
                 raise RuleError(
                     f"rule {self.dimension}: row '{row.because}' uses unlisted checks {sorted(strange)}"

@@ -227,6 +227,7 @@ RULE = Rule(
             rating=Rating.PARTIAL,
             yes=(statements_disagree,),
             any_yes=(code_is_openly_licensed, weights_are_openly_licensed),
+            shown_by=(statements_disagree,),
             confidence=0.55,
             because="One place states open terms for what another one restricts",
         ),
@@ -234,6 +235,12 @@ RULE = Rule(
             rating=Rating.PARTIAL,
             yes=(code_is_openly_licensed,),
             any_yes=(
+                weights_are_use_restricted,
+                weights_are_bespoke,
+                base_is_known_restricted,
+                data_is_restricted,
+            ),
+            shown_by=(
                 weights_are_use_restricted,
                 weights_are_bespoke,
                 base_is_known_restricted,
@@ -259,6 +266,7 @@ RULE = Rule(
             rating=Rating.PARTIAL,
             yes=(weights_are_openly_licensed,),
             any_yes=(base_is_known_restricted, data_is_restricted, code_is_bespoke),
+            shown_by=(base_is_known_restricted, data_is_restricted, code_is_bespoke),
             confidence=0.55,
             because="The licences of the parts contradict each other",
         ),

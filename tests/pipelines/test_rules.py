@@ -373,5 +373,12 @@ def test_a_proposal_carries_what_it_rests_on(cases) -> None:
         ]
 
 
+def test_what_is_restricted_is_linked_to_and_not_the_open_part(cases) -> None:
+    case = next(case for case in cases if case.name == "open_code_over_non_commercial_data_is_partial")
+    proposal = propose_for(case, case.evidence)
+    told = [item for item in proposal.evidence if item.url == proposal.link]
+    assert {str(item.ref) for item in told} == {"hf_dataset:meadowlab/sorrel-instructions"}
+
+
 def test_only_known_kinds_are_read(cases) -> None:
     assert {item.kind for case in cases for item in case.evidence.evidence} <= set(EVIDENCE_KINDS)
