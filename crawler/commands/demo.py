@@ -172,6 +172,8 @@ Where to look next (the commands of the project's .venv/bin/openness):
   openness {database} proposals list
   openness {database} proposals show ID        evidence, then and now
   openness {database} proposals accept ID      the class becomes the rating
+  openness {database} user add YOU --role admin      then the same in the browser:
+  openness {database} review
   openness {database} candidates list          models that may be new projects
   openness {database} export csv -             the confirmed ratings
 For real projects: set GITHUB_TOKEN and run `openness nightly` where seeds.yaml lies; the README says more."""
