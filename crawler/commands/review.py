@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 5
 """How long requests under way may take once the desk is told to end."""
+COLLECT_AFTER = 50_000
+"""New objects after which Python looks for what nobody holds any more: a page makes some thousands."""
 
 
 @click.command("review")
@@ -65,12 +68,17 @@ def serve(context: Context, host: str, port: int) -> None:
         url = review_url(context.settings, host, port)
         with session_scope(context.engine) as session:
             nobody = not any(user.active for user in load_users(session))
+        visits = VisitAgain(context.settings)
+        app = create_app(review_context(context, url, visits))
+        # What is there for good need not be looked through again and again while somebody waits.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         click.echo(f"The review desk is at {url}", err=True)
         if nobody:
             click.echo("Nobody can sign in yet: openness user add NAME --role admin", err=True)
-        visits = VisitAgain(context.settings)
         config = uvicorn.Config(
-            create_app(review_context(context, url, visits)),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,
