@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db.keys import chunks
@@ -102,31 +102,41 @@ def _weight(shaken: ShakenRating) -> tuple[bool, bool, datetime, ArtifactRef, st
     return not shaken.is_gone, not shaken.is_new, shaken.since, shaken.ref, shaken.part
 
 
+_AGREEING = (
+    select(DecisionRow.id, func.max(ProposalRow.id))
+    .join(
+        ProposalRow,
+        and_(
+            ProposalRow.project_id == DecisionRow.project_id,
+            ProposalRow.dimension == DecisionRow.dimension,
+            ProposalRow.rating == DecisionRow.rating,
+        ),
+    )
+    .where(DecisionRow.proposal_id.is_(None))
+    .group_by(DecisionRow.id)
+)
+_AGREEING_WITH = _AGREEING.where(DecisionRow.id.in_(bindparam("ids", expanding=True)))
+
+
 def load_agreeing(session: Session, decision_ids: Iterable[int] | None = None) -> dict[int, int]:
     """The latest proposal that says what a decision without a proposal says, by decision.
 
     Of the decisions named, or of all that give a cell its rating.
     """
-    query = (
-        select(DecisionRow.id, func.max(ProposalRow.id))
-        .join(
-            ProposalRow,
-            and_(
-                ProposalRow.project_id == DecisionRow.project_id,
-                ProposalRow.dimension == DecisionRow.dimension,
-                ProposalRow.rating == DecisionRow.rating,
-            ),
-        )
-        .where(DecisionRow.proposal_id.is_(None))
-        .group_by(DecisionRow.id)
-    )
     if decision_ids is None:
         latest = rating_decisions()
-        return dict(session.execute(query.join(latest, latest.c.decision_id == DecisionRow.id)).all())
+        return dict(session.execute(_AGREEING.join(latest, latest.c.decision_id == DecisionRow.id)).all())
     found: dict[int, int] = {}
     for ids in chunks(decision_ids):
-        found.update(session.execute(query.where(DecisionRow.id.in_(ids))).all())
+        found.update(session.execute(_AGREEING_WITH, {"ids": ids}).all())
     return found
+
+
+_BEFORE = select(func.max(ProposalRow.id)).where(
+    ProposalRow.project_id == bindparam("project_id"),
+    ProposalRow.dimension == bindparam("dimension"),
+    ProposalRow.id < bindparam("now_id"),
+)
 
 
 def load_then_id(
@@ -137,13 +147,7 @@ def load_then_id(
         return decided_id
     if now_id is None:
         return None
-    return session.scalar(
-        select(func.max(ProposalRow.id)).where(
-            ProposalRow.project_id == project_id,
-            ProposalRow.dimension == dimension,
-            ProposalRow.id < now_id,
-        )
-    )
+    return session.scalar(_BEFORE, {"project_id": project_id, "dimension": dimension, "now_id": now_id})
 
 
 def _load_bases(session: Session) -> dict[int, list[_Rated]]:

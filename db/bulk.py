@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, Table, func, insert, select
 from sqlalchemy.orm import Session
 
-from db.decide import Cell, append_decision
+from db.decide import append_decision
+from db.decided import Cell
 from db.keys import chunks
 from db.models import BatchRow, DecisionRow, ProjectRow, ProposalRow, QuestionRow
 from db.question_counts import count_matching

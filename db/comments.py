@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Integer, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.keys import project_ids
@@ -36,20 +35,18 @@ def save_comment(
     return row.id
 
 
-def load_comments(
-    session: Session,
-    *,
-    slugs: Iterable[str] | None = None,
-    dimension: str | None = None,
-    limit: int | None = None,
-) -> list[StoredComment]:
-    """The comments on some cells, oldest first; the latest ones where there are more than `limit`."""
-    query = select(CommentRow, ProjectRow.slug).join(ProjectRow, ProjectRow.id == CommentRow.project_id)
-    if slugs is not None:
-        query = query.where(CommentRow.project_id.in_(sorted(project_ids(session, slugs).values())))
-    if dimension is not None:
-        query = query.where(CommentRow.dimension == dimension)
-    rows = session.execute(query.order_by(CommentRow.id.desc()).limit(limit)).all()
+_OF_CELL = (
+    select(CommentRow, ProjectRow.slug)
+    .join(ProjectRow, ProjectRow.id == CommentRow.project_id)
+    .where(ProjectRow.slug == bindparam("slug"), CommentRow.dimension == bindparam("dimension"))
+    .order_by(CommentRow.id.desc())
+    .limit(bindparam("limit", type_=Integer))
+)
+
+
+def load_comments(session: Session, slug: str, dimension: str, *, limit: int) -> list[StoredComment]:
+    """The latest comments on a cell, `limit` at most, oldest first."""
+    rows = session.execute(_OF_CELL, {"slug": slug, "dimension": dimension, "limit": limit}).all()
     return [
         StoredComment(
             id=row.id, slug=slug, dimension=row.dimension, curator=row.curator, text=row.text, at=row.at

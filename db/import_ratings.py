@@ -7,7 +7,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from db.decide import Cell, append_decision, lock_project
+from db.decide import append_decision
+from db.decided import Cell, lock_project
 from db.keys import project_ids
 from db.question_index import refresh_questions
 from db.ratings import RATES, load_decisions

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Table, select
+from sqlalchemy import Executable, Select, Table, bindparam, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -51,12 +52,18 @@ def insert_all_missing(
     """Insert the rows of which none with the same unique columns is there; the ids of those, by these columns."""
     if not values:
         return {}
+    statement = _insert_missing(row, tuple(unique), session.get_bind().dialect.name)
+    return {tuple(found[1:]): found[0] for found in session.execute(statement, [dict(v) for v in values])}
+
+
+@cache
+def _insert_missing(row: type[Base], unique: tuple[str, ...], dialect: str) -> Executable:
+    """The statement of `insert_all_missing`: there are as many as tables with unique columns."""
     table = row.__table__
     assert isinstance(table, Table)
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     keys = [table.c[name] for name in unique]
-    statement = insert(table).on_conflict_do_nothing(index_elements=list(unique)).returning(table.c.id, *keys)
-    return {tuple(found[1:]): found[0] for found in session.execute(statement, [dict(v) for v in values])}
+    return insert(table).on_conflict_do_nothing(index_elements=list(unique)).returning(table.c.id, *keys)
 
 
 def ensure_artifacts(session: Session, refs: Iterable[ArtifactRef]) -> dict[ArtifactRef, int]:
@@ -92,9 +99,14 @@ def ensure_parts(
 def _find_by_key(session: Session, row: type[ArtifactRow | PartRow], keys: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for some in chunks(keys):
-        rows = session.execute(select(row.key, row.id).where(row.key.in_(some)))
-        found.update((key, row_id) for key, row_id in rows)
+        found.update(session.execute(_BY_KEY[row], {"keys": some}).all())
     return found
+
+
+_BY_KEY: Mapping[type[ArtifactRow | PartRow], Select[str, int]] = {
+    row: select(row.key, row.id).where(row.key.in_(bindparam("keys", expanding=True)))
+    for row in (ArtifactRow, PartRow)
+}
 
 
 def _add_by_key(
@@ -108,13 +120,18 @@ def _add_by_key(
     return added
 
 
+# Made once, as are all statements that a page of the review desk waits for: making one costs as much as its answer.
+_BY_SLUG = select(ProjectRow.slug, ProjectRow.id).where(
+    ProjectRow.slug.in_(bindparam("slugs", expanding=True))
+)
+
+
 def project_ids(session: Session, slugs: Iterable[str]) -> dict[str, int]:
     """The row ids of projects. Raises UsageError that names the unknown ones and what is close to them."""
     wanted = list(dict.fromkeys(slugs))
     found: dict[str, int] = {}
     for chunk in chunks(wanted):
-        query = select(ProjectRow.slug, ProjectRow.id).where(ProjectRow.slug.in_(chunk))
-        found |= {row.slug: row.id for row in session.execute(query)}
+        found.update((slug, row_id) for slug, row_id in session.execute(_BY_SLUG, {"slugs": chunk}))
     unknown = [slug for slug in wanted if slug not in found]
     if unknown:
         raise UsageError("; ".join(_unknown_message(session, slug) for slug in unknown[:5]))

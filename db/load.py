@@ -5,9 +5,9 @@ Ratings and proposals have their own modules and can be imported from here as we
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session, aliased
 
 from db.evidence import load_evidence_of
@@ -43,6 +43,7 @@ from pipelines.model import (
 )
 
 __all__ = [
+    "load_artifacts",
     "load_current_snapshots",
     "load_decisions",
     "load_evidence",
@@ -81,7 +82,7 @@ def load_projects(session: Session, slugs: Iterable[str] | None = None) -> list[
         ]
     # Not by the database: PostgreSQL sorts by the server's language.
     rows.sort(key=lambda row: row.slug)
-    artifacts = _load_artifacts(session, [row.id for row in rows])
+    artifacts = load_artifacts(session, [row.id for row in rows])
     return [
         Project(
             slug=row.slug,
@@ -96,35 +97,41 @@ def load_projects(session: Session, slugs: Iterable[str] | None = None) -> list[
     ]
 
 
-def _load_artifacts(session: Session, ids: Sequence[int]) -> dict[int, list[Artifact]]:
-    naming = aliased(ArtifactRow)
-    query = (
-        select(
-            ProjectArtifactRow,
-            ArtifactRow.kind,
-            ArtifactRow.identifier,
-            naming.kind.label("naming_kind"),
-            naming.identifier.label("naming_identifier"),
-        )
-        .join(ArtifactRow, ArtifactRow.id == ProjectArtifactRow.artifact_id)
-        .outerjoin(naming, naming.id == ProjectArtifactRow.named_by_artifact_id)
-        .where(ProjectArtifactRow.active)
-        .order_by(ProjectArtifactRow.position, ProjectArtifactRow.id)
+_NAMING = aliased(ArtifactRow)
+_ARTIFACTS = (
+    select(
+        ProjectArtifactRow.project_id,
+        ProjectArtifactRow.role,
+        ProjectArtifactRow.origin,
+        ProjectArtifactRow.named_by_part,
+        ProjectArtifactRow.named_by_text,
+        ArtifactRow.kind,
+        ArtifactRow.identifier,
+        _NAMING.kind.label("naming_kind"),
+        _NAMING.identifier.label("naming_identifier"),
     )
+    .join(ArtifactRow, ArtifactRow.id == ProjectArtifactRow.artifact_id)
+    .outerjoin(_NAMING, _NAMING.id == ProjectArtifactRow.named_by_artifact_id)
+    .where(ProjectArtifactRow.active, ProjectArtifactRow.project_id.in_(bindparam("ids", expanding=True)))
+    .order_by(ProjectArtifactRow.position, ProjectArtifactRow.id)
+)
+
+
+def load_artifacts(session: Session, project_ids: Iterable[int]) -> dict[int, list[Artifact]]:
+    """The artifacts of some projects by the project's id, in the order of `load_projects`."""
     found: dict[int, list[Artifact]] = {}
-    for chunk in chunks(ids):
-        rows = session.execute(query.where(ProjectArtifactRow.project_id.in_(chunk)))
-        for link, kind, identifier, naming_kind, naming_identifier in rows:
+    for chunk in chunks(project_ids):
+        for row in session.execute(_ARTIFACTS, {"ids": chunk}):
             named_by = None
-            if naming_kind is not None:
+            if row.naming_kind is not None:
                 named_by = Passage(
-                    artifact=ArtifactRef(kind=naming_kind, id=naming_identifier),
-                    part=link.named_by_part or "",
-                    text=link.named_by_text or "",
+                    artifact=ArtifactRef(kind=row.naming_kind, id=row.naming_identifier),
+                    part=row.named_by_part or "",
+                    text=row.named_by_text or "",
                 )
-            ref = ArtifactRef(kind=kind, id=identifier)
-            artifact = Artifact(ref=ref, role=link.role, origin=link.origin, named_by=named_by)
-            found.setdefault(link.project_id, []).append(artifact)
+            ref = ArtifactRef(kind=row.kind, id=row.identifier)
+            artifact = Artifact(ref=ref, role=row.role, origin=row.origin, named_by=named_by)
+            found.setdefault(row.project_id, []).append(artifact)
     return found
 
 

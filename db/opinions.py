@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
-from db.decide import lock_project
+from db.decided import lock_project
 from db.keys import project_ids
 from db.models import DecisionRow, ProjectRow
 from db.questions import refresh_questions

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.keys import chunks, project_ids
@@ -36,12 +37,13 @@ def load_proposals(
     Without `slugs` those of all projects that are not retired. With `ids` exactly these proposals,
     current or not. Raises UsageError for an unknown slug.
     """
-    query = select(ProposalRow, ProjectRow.slug).join(ProjectRow, ProjectRow.id == ProposalRow.project_id)
+    if ids is not None:
+        rows = [(row, slug) for some in chunks(ids) for row, slug in session.execute(_NAMED, {"ids": some})]
+        return _with_evidence(session, rows)
+    query = _WITH_SLUG
     if dimensions is not None:
         query = query.where(ProposalRow.dimension.in_(list(dimensions)))
-    if ids is not None:
-        narrowed = [query.where(ProposalRow.id.in_(chunk)) for chunk in chunks(ids)]
-    elif slugs is not None:
+    if slugs is not None:
         projects = sorted(project_ids(session, slugs).values())
         narrowed = [
             query.where(ProposalRow.is_current, ProposalRow.project_id.in_(chunk))
@@ -50,6 +52,10 @@ def load_proposals(
     else:
         narrowed = [query.where(ProposalRow.is_current, ProjectRow.active)]
     rows = [(row, slug) for each in narrowed for row, slug in session.execute(each)]
+    return _with_evidence(session, rows)
+
+
+def _with_evidence(session: Session, rows: list[tuple[ProposalRow, str]]) -> list[StoredProposal]:
     rows.sort(key=lambda pair: (pair[1], pair[0].dimension, pair[0].id))
     evidence = _EvidenceOf(session, [row.id for row, _ in rows])
     return [_stored(row, slug, evidence) for row, slug in rows]
@@ -91,31 +97,56 @@ def _stored(row: ProposalRow, slug: str, evidence: _EvidenceOf) -> StoredProposa
     )
 
 
+# Made once: the review desk waits for them.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_FINDINGS = (
+    select(
+        FindingRow.id,
+        FindingRow.proposal_id,
+        FindingRow.check_name,
+        FindingRow.outcome,
+        FindingRow.note,
+        FindingRow.searched,
+    )
+    .where(FindingRow.proposal_id.in_(_IDS))
+    .order_by(FindingRow.proposal_id, FindingRow.ordinal)
+)
+_OF_FINDINGS = (
+    select(FindingEvidenceRow.finding_id, FindingEvidenceRow.evidence_id)
+    .join(FindingRow, FindingRow.id == FindingEvidenceRow.finding_id)
+    .where(FindingRow.proposal_id.in_(_IDS))
+    .order_by(FindingEvidenceRow.finding_id, FindingEvidenceRow.ordinal)
+)
+_OF_PROPOSALS = (
+    select(ProposalEvidenceRow.proposal_id, ProposalEvidenceRow.evidence_id)
+    .where(ProposalEvidenceRow.proposal_id.in_(_IDS))
+    .order_by(ProposalEvidenceRow.proposal_id, ProposalEvidenceRow.ordinal)
+)
+_EVIDENCE = select(EvidenceRow).where(EvidenceRow.id.in_(_IDS))
+_SNAPSHOTS = (
+    select(ArtifactRow, PartRow, SnapshotRow)
+    .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
+    .join(SnapshotRow, SnapshotRow.part_id == PartRow.id)
+    .where(SnapshotRow.id.in_(_IDS))
+)
+_WITH_SLUG = select(ProposalRow, ProjectRow.slug).join(ProjectRow, ProjectRow.id == ProposalRow.project_id)
+_NAMED = _WITH_SLUG.where(ProposalRow.id.in_(_IDS))
+
+
 class _EvidenceOf:
     """Findings and evidence of some proposals."""
 
     def __init__(self, session: Session, proposals: Sequence[int]) -> None:
-        self.findings: dict[int, list[FindingRow]] = {}
+        self.findings: dict[int, list[Row[*tuple[Any, ...]]]] = {}
         self._of_proposal: dict[int, list[int]] = {}
         self._of_finding: dict[int, list[int]] = {}
         for chunk in chunks(proposals):
-            findings = select(FindingRow).where(FindingRow.proposal_id.in_(chunk))
-            for finding in session.scalars(findings.order_by(FindingRow.proposal_id, FindingRow.ordinal)):
+            wanted = {"ids": chunk}
+            for finding in session.execute(_FINDINGS, wanted):
                 self.findings.setdefault(finding.proposal_id, []).append(finding)
-            of_findings = (
-                select(FindingEvidenceRow.finding_id, FindingEvidenceRow.evidence_id)
-                .join(FindingRow, FindingRow.id == FindingEvidenceRow.finding_id)
-                .where(FindingRow.proposal_id.in_(chunk))
-                .order_by(FindingEvidenceRow.finding_id, FindingEvidenceRow.ordinal)
-            )
-            for finding_id, evidence_id in session.execute(of_findings):
+            for finding_id, evidence_id in session.execute(_OF_FINDINGS, wanted):
                 self._of_finding.setdefault(finding_id, []).append(evidence_id)
-            of_proposals = (
-                select(ProposalEvidenceRow.proposal_id, ProposalEvidenceRow.evidence_id)
-                .where(ProposalEvidenceRow.proposal_id.in_(chunk))
-                .order_by(ProposalEvidenceRow.proposal_id, ProposalEvidenceRow.ordinal)
-            )
-            for proposal_id, evidence_id in session.execute(of_proposals):
+            for proposal_id, evidence_id in session.execute(_OF_PROPOSALS, wanted):
                 self._of_proposal.setdefault(proposal_id, []).append(evidence_id)
         linked = {item for ids in self._of_proposal.values() for item in ids}
         linked |= {item for ids in self._of_finding.values() for item in ids}
@@ -132,7 +163,7 @@ def _load_evidence_by_id(session: Session, ids: Sequence[int]) -> dict[int, Evid
     snapshots: dict[int, StoredSnapshot] = {}
     found: dict[int, Evidence] = {}
     for chunk in chunks(ids):
-        rows = list(session.scalars(select(EvidenceRow).where(EvidenceRow.id.in_(chunk))))
+        rows = session.scalars(_EVIDENCE, {"ids": chunk}).all()
         missing = {row.snapshot_id for row in rows} - snapshots.keys()
         for snapshot_ids in chunks(sorted(missing)):
             snapshots |= _load_snapshots_by_id(session, snapshot_ids)
@@ -141,10 +172,5 @@ def _load_evidence_by_id(session: Session, ids: Sequence[int]) -> dict[int, Evid
 
 
 def _load_snapshots_by_id(session: Session, ids: Sequence[int]) -> dict[int, StoredSnapshot]:
-    rows = session.execute(
-        select(ArtifactRow, PartRow, SnapshotRow)
-        .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
-        .join(SnapshotRow, SnapshotRow.part_id == PartRow.id)
-        .where(SnapshotRow.id.in_(ids))
-    )
+    rows = session.execute(_SNAPSHOTS, {"ids": list(ids)})
     return {snapshot.id: snapshot_from(artifact, part, snapshot) for artifact, part, snapshot in rows}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -16,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Text,
+    bindparam,
     cast,
     func,
     literal,
@@ -26,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from db.columns import UtcDateTime
 from db.models import QuestionCountRow, QuestionOrgRow, QuestionRow
 from db.question_filter import HAIR, change_text, conditions, is_due, parse_change
 from db.question_rows import MAX_ORG
@@ -44,13 +47,14 @@ _NONE = ""
 
 def count_matching(session: Session, filters: QueueFilter, now: datetime) -> int:
     """How many questions a filter finds. Raises UsageError for an unknown project and a malformed change."""
-    alike = _alike(session, filters, now)
-    return session.scalar(select(func.sum(alike.c.number)).where(*_restricted(alike, filters))) or 0
+    alike = _alike(session, filters)
+    query = select(func.sum(alike.c.number)).where(*_restricted(alike, filters))
+    return session.scalar(query, {"now": now}) or 0
 
 
 def load_facets(session: Session, filters: QueueFilter, now: datetime) -> Facets:
     """The counts of each sort; see `Facets` for what adds up to what."""
-    alike = _alike(session, filters, now)
+    alike = _alike(session, filters)
     columns = alike.c
     nothing = cast(null(), Text)
     # One statement, so that where the index has to be counted it is gone through once.
@@ -69,7 +73,7 @@ def load_facets(session: Session, filters: QueueFilter, now: datetime) -> Facets
         for name, first, second, left in facets
     ]
     found: dict[str, dict[tuple[str, str], int]] = {name: {} for name, *_ in facets}
-    for name, one, other, number in session.execute(union_all(*parts)):
+    for name, one, other, number in session.execute(union_all(*parts), {"now": now}):
         found[name][one, other] = int(number)
     return Facets(
         total=sum(found["total"].values()),
@@ -125,13 +129,22 @@ def _restricted(alike: CTE, filters: QueueFilter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _alike(session: Session, filters: QueueFilter, now: datetime) -> CTE:
-    """Questions that are due with their numbers: all, or those of the projects and organisations of a filter."""
+def _alike(session: Session, filters: QueueFilter) -> CTE:
+    """Questions that are due at `now` with their numbers: all, or those of the projects and organisations of a filter."""
     whole = abs(filters.min_confidence * 100 - round(filters.min_confidence * 100)) < 1e-6
     if filters.slugs or filters.orgs or not whole:
         least = 0.0 if whole else filters.min_confidence
         narrow = QueueFilter(slugs=filters.slugs, orgs=filters.orgs, min_confidence=least)
-        return _of_index(is_due(now), *conditions(session, narrow)).cte("alike")
+        return _of_index(is_due(_NOW), *conditions(session, narrow)).cte("alike")
+    return _summed()
+
+
+_NOW = bindparam("now", type_=UtcDateTime())
+
+
+@cache
+def _summed() -> CTE:
+    """All questions with their numbers. Made once: every page of the queue waits for it."""
     summed = select(
         QuestionCountRow.dimension.label("dimension"),
         QuestionCountRow.kind.label("kind"),
@@ -141,7 +154,7 @@ def _alike(session: Session, filters: QueueFilter, now: datetime) -> CTE:
         (QuestionCountRow.percent / 100.0).label("confidence"),
         QuestionCountRow.number.label("number"),
     ).where(QuestionCountRow.number > 0)
-    return union_all(summed, _of_index(QuestionRow.defer_until <= now)).cte("alike")
+    return union_all(summed, _of_index(QuestionRow.defer_until <= _NOW)).cte("alike")
 
 
 def _of_index(*wanted: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:  # Any: columns have many types

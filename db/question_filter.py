@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, or_
+from sqlalchemy import BindParameter, ColumnElement, SQLColumnExpression, or_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.expression import UnaryExpression
 from sqlalchemy.sql.operators import custom_op
@@ -25,7 +25,7 @@ _AS_IT_IS: custom_op[Any] = custom_op("+")
 """Makes a column one that no index is on, in SQLite's words."""
 
 
-def is_due(now: datetime) -> ColumnElement[bool]:
+def is_due(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Whether a question is not put off."""
     return or_(QuestionRow.defer_until.is_(None), QuestionRow.defer_until <= now)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Executable, Table, bindparam, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -77,14 +78,13 @@ def load_rows(session: Session, project_ids: Sequence[int]) -> dict[Cell, IndexR
 def _write(
     session: Session, gone: Sequence[Cell], new: Sequence[IndexRow], other: Sequence[IndexRow]
 ) -> None:
-    table = _table(QuestionRow)
-    cell = tuple_(table.c.project_id, table.c.dimension)
     for some in chunks(gone):
-        session.execute(delete(table).where(cell.in_(some)))
+        session.execute(_GONE, {"cells": some})
     if new:
-        session.execute(insert(table), [row._asdict() for row in new])
+        session.execute(_NEW, [row._asdict() for row in new])
     if other:
-        session.execute(update(QuestionRow), [row._asdict() for row in other])
+        # By the connection, and of the table: a session takes twice as long over it.
+        session.connection().execute(_OTHER, [_as_parameters(row) for row in other])
 
 
 def add_to_counts(counts: Counter[CellCount], orgs: Counter[str], rows: Iterable[IndexRow], by: int) -> None:
@@ -121,14 +121,17 @@ def _add(session: Session, row: type[Base], values: Sequence[dict[str, Any]]) ->
     """Add to the numbers of some sums. Those that come to nothing stay as 0: others may be adding to them."""
     if not values:
         return
+    session.execute(_addition(row, session.get_bind().dialect.name), list(values))
+
+
+@cache
+def _addition(row: type[Base], dialect: str) -> Executable:
     table = _table(row)
-    dialect = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = dialect(table)
-    statement = statement.on_conflict_do_update(
+    statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
         set_={"number": table.c.number + statement.excluded.number},
     )
-    session.execute(statement, list(values))
 
 
 def _table(row: type[Base]) -> Table:
@@ -136,6 +139,26 @@ def _table(row: type[Base]) -> Table:
     table = row.__table__
     assert isinstance(table, Table)
     return table
+
+
+_GONE = delete(_table(QuestionRow)).where(
+    tuple_(QuestionRow.project_id, QuestionRow.dimension).in_(bindparam("cells", expanding=True))
+)
+_NEW = insert(_table(QuestionRow))
+_KEY = ("project_id", "dimension")
+_OTHER = (
+    update(_table(QuestionRow))
+    .where(
+        QuestionRow.project_id == bindparam("of_project_id"),
+        QuestionRow.dimension == bindparam("of_dimension"),
+    )
+    .values({name: bindparam(name) for name in IndexRow._fields if name not in _KEY})
+)
+
+
+def _as_parameters(row: IndexRow) -> dict[str, Any]:  # Any: columns have many types
+    values = row._asdict()
+    return {f"of_{name}" if name in _KEY else name: value for name, value in values.items()}
 
 
 def count_questions(session: Session) -> int:

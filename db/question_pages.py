@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.basis import load_then_id
@@ -21,7 +21,7 @@ from db.models import (
     SnapshotRow,
 )
 from db.proposals import load_proposals
-from db.ratings import RATES, load_decisions
+from db.ratings import RATES, load_history
 from db.review_values import QuestionKind
 from db.rows import snapshot_from
 from db.values import ConfirmedRating, StoredDecision, StoredProposal, StoredSnapshot
@@ -41,6 +41,7 @@ class StoredCell:
     what to pass on as `expected`: 0 when nothing was decided yet.
     """
 
+    project_id: int
     slug: str
     project: str
     org: str
@@ -74,27 +75,62 @@ class StoredBody:
     pruned_by: str
 
 
+# Made once: making a statement costs as much as its answer, and the pages of the review desk wait for both.
+_CELL = (
+    select(
+        ProjectRow.id,
+        ProjectRow.name,
+        ProjectRow.org,
+        QuestionRow.kind,
+        QuestionRow.since,
+        QuestionRow.proposes,
+        QuestionRow.defer_until,
+        ProposalRow.id,
+    )
+    .outerjoin(
+        QuestionRow,
+        and_(QuestionRow.project_id == ProjectRow.id, QuestionRow.dimension == bindparam("dimension")),
+    )
+    .outerjoin(
+        ProposalRow,
+        and_(
+            ProposalRow.project_id == ProjectRow.id,
+            ProposalRow.dimension == bindparam("dimension"),
+            ProposalRow.is_current,
+        ),
+    )
+    .where(ProjectRow.slug == bindparam("slug"))
+)
+_CURRENT_PROPOSAL = select(ProposalRow.id).where(
+    ProposalRow.project_id == bindparam("project_id"),
+    ProposalRow.dimension == bindparam("dimension"),
+    ProposalRow.is_current,
+)
+_PROJECT_ID = select(ProjectRow.id).where(ProjectRow.slug == bindparam("slug"))
+_BODIES = (
+    select(ArtifactRow, PartRow, SnapshotRow, PrunedBodyRow.pruned_at, PrunedBodyRow.pruned_by)
+    .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
+    .join(SnapshotRow, SnapshotRow.part_id == PartRow.id)
+    .outerjoin(PrunedBodyRow, PrunedBodyRow.sha256 == SnapshotRow.sha256)
+    .where(SnapshotRow.sha256.in_(bindparam("digests", expanding=True)))
+    .order_by(SnapshotRow.id)
+)
+
+
 def load_cell(session: Session, slug: str, dimension: str, now: datetime) -> StoredCell | None:
     """A cell; None where there is no such project. That the rubric has the dimension is the caller's business."""
-    found = session.execute(
-        select(ProjectRow.id, ProjectRow.name, ProjectRow.org).where(ProjectRow.slug == slug)
-    ).first()
+    found = session.execute(_CELL, {"slug": slug, "dimension": dimension}).first()
     if found is None:
         return None
-    project_id, name, org = found
-    query = select(QuestionRow.kind, QuestionRow.since, QuestionRow.proposes, QuestionRow.defer_until).where(
-        QuestionRow.project_id == project_id, QuestionRow.dimension == dimension
-    )
-    asked = session.execute(query).first()
-    kind, since, proposes, until = asked if asked else (None, None, False, None)
-    history = tuple(load_decisions(session, slugs=[slug], dimension=dimension))
+    project_id, name, org, kind, since, proposes, until, current_id = found
+    history = tuple(load_history(session, project_id, dimension))
     current = _rating_of(history)
-    current_id = load_current_proposal_id(session, project_id, dimension)
     decided_id = None if current is None else current.proposal_id
     then_id = load_then_id(session, project_id, dimension, current_id, decided_id)
     ids = [proposal_id for proposal_id in (current_id, then_id) if proposal_id is not None]
     stored = {item.id: item for item in load_proposals(session, ids=ids)} if ids else {}
     return StoredCell(
+        project_id=project_id,
         slug=slug,
         project=name,
         org=org,
@@ -105,22 +141,19 @@ def load_cell(session: Session, slug: str, dimension: str, now: datetime) -> Sto
         history=history,
         kind=kind,
         since=since,
-        proposes=proposes,
+        proposes=bool(proposes),
         deferred_until=until if until is not None and until > now else None,
     )
 
 
 def load_current_proposal_id(session: Session, project_id: int, dimension: str) -> int | None:
     """The proposal that the rules make now of a cell."""
-    query = select(ProposalRow.id).where(
-        ProposalRow.project_id == project_id, ProposalRow.dimension == dimension, ProposalRow.is_current
-    )
-    return session.scalar(query)
+    return session.scalar(_CURRENT_PROPOSAL, {"project_id": project_id, "dimension": dimension})
 
 
 def load_project_id(session: Session, slug: str) -> int | None:
     """The project of that name, retired or not; None where there is none."""
-    return session.scalar(select(ProjectRow.id).where(ProjectRow.slug == slug))
+    return session.scalar(_PROJECT_ID, {"slug": slug})
 
 
 def _rating_of(history: Sequence[StoredDecision]) -> ConfirmedRating | None:
@@ -144,15 +177,7 @@ def load_stored_bodies(session: Session, digests: Iterable[str]) -> dict[BodyKey
     """The snapshots that have these bytes, by artifact, part and digest."""
     found: dict[BodyKey, StoredBody] = {}
     for chunk in chunks(sorted(set(digests))):
-        query = (
-            select(ArtifactRow, PartRow, SnapshotRow, PrunedBodyRow.pruned_at, PrunedBodyRow.pruned_by)
-            .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
-            .join(SnapshotRow, SnapshotRow.part_id == PartRow.id)
-            .outerjoin(PrunedBodyRow, PrunedBodyRow.sha256 == SnapshotRow.sha256)
-            .where(SnapshotRow.sha256.in_(chunk))
-            .order_by(SnapshotRow.id)
-        )
-        for artifact, part, snapshot, pruned_at, pruned_by in session.execute(query):
+        for artifact, part, snapshot, pruned_at, pruned_by in session.execute(_BODIES, {"digests": chunk}):
             stored = snapshot_from(artifact, part, snapshot)
             found[stored.ref, stored.part, stored.sha256] = StoredBody(
                 snapshot=stored, pruned_at=pruned_at, pruned_by=pruned_by or ""

@@ -212,6 +212,22 @@ _DIFFERING_OPINIONS = (
 )
 
 
+_TERMS_FOUND = select(FindingRow.proposal_id, FindingRow.check_name).where(
+    FindingRow.proposal_id.in_(bindparam("ids", expanding=True)),
+    FindingRow.outcome == Outcome.YES,
+    FindingRow.check_name.in_(OPEN_TERMS + RESTRICTED_TERMS),
+)
+_GROUNDS = (
+    select(ProposalEvidenceRow.proposal_id, ArtifactRow.kind, ArtifactRow.identifier, PartRow.name)
+    .join(EvidenceRow, EvidenceRow.id == ProposalEvidenceRow.evidence_id)
+    .join(SnapshotRow, SnapshotRow.id == EvidenceRow.snapshot_id)
+    .join(PartRow, PartRow.id == SnapshotRow.part_id)
+    .join(ArtifactRow, ArtifactRow.id == PartRow.artifact_id)
+    .where(ProposalEvidenceRow.proposal_id.in_(bindparam("ids", expanding=True)))
+    .distinct()
+)
+
+
 def _load_cells(session: Session, project_ids: Sequence[int]) -> dict[Cell, _CellState]:
     found: dict[Cell, _CellState] = defaultdict(_CellState)
     wanted = {"ids": list(project_ids)}
@@ -315,13 +331,7 @@ def _load_conflicting(session: Session, proposal_ids: Sequence[int]) -> set[int]
     """Those of the licence proposals that found open terms and restricted ones."""
     if not proposal_ids:
         return set()
-    rows = session.execute(
-        select(FindingRow.proposal_id, FindingRow.check_name).where(
-            FindingRow.proposal_id.in_(proposal_ids),
-            FindingRow.outcome == Outcome.YES,
-            FindingRow.check_name.in_(OPEN_TERMS + RESTRICTED_TERMS),
-        )
-    )
+    rows = session.execute(_TERMS_FOUND, {"ids": list(proposal_ids)})
     checks: dict[int, set[str]] = defaultdict(set)
     for proposal_id, check in rows:
         checks[proposal_id].add(check)
@@ -337,15 +347,7 @@ def _load_gone(session: Session, proposal_ids: Iterable[int]) -> set[int]:
     wanted = sorted(proposal_ids)
     if not wanted:
         return set()
-    rows = session.execute(
-        select(ProposalEvidenceRow.proposal_id, ArtifactRow.kind, ArtifactRow.identifier, PartRow.name)
-        .join(EvidenceRow, EvidenceRow.id == ProposalEvidenceRow.evidence_id)
-        .join(SnapshotRow, SnapshotRow.id == EvidenceRow.snapshot_id)
-        .join(PartRow, PartRow.id == SnapshotRow.part_id)
-        .join(ArtifactRow, ArtifactRow.id == PartRow.artifact_id)
-        .where(ProposalEvidenceRow.proposal_id.in_(wanted))
-        .distinct()
-    )
+    rows = session.execute(_GROUNDS, {"ids": wanted})
     places: dict[tuple[ArtifactRef, str], set[int]] = defaultdict(set)
     for proposal_id, kind, identifier, part in rows:
         places[ArtifactRef(kind=kind, id=identifier), part].add(proposal_id)

@@ -10,11 +10,13 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy import Integer, Select, bindparam, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from db.columns import UtcDateTime
 from db.keys import project_ids
 from db.models import ProjectRow, ProposalRow, QuestionRow
 from db.question_counts import count_matching, load_facets
@@ -71,6 +73,15 @@ _ORDERS: dict[Sort, tuple[tuple[_Key, ...], bool]] = {
         True,
     ),
     Sort.PROJECT: ((QuestionRow.slug, QuestionRow.dimension), False),
+}
+
+
+# Made once, as the pages of the review desk wait for them.
+_PLACES = {
+    sort: select(*keys).where(
+        QuestionRow.slug == bindparam("slug"), QuestionRow.dimension == bindparam("dimension")
+    )
+    for sort, (keys, _) in _ORDERS.items()
 }
 
 
@@ -147,9 +158,7 @@ def _total(session: Session, filters: QueueFilter, now: datetime) -> int:
 
 def _place(session: Session, sort: Sort, cell: CellName) -> tuple[Any, ...] | None:
     """The place of a cell in an order; None where it has none. Raises UsageError for an unknown project."""
-    keys, _ = _ORDERS[sort]
-    query = select(*keys).where(QuestionRow.slug == cell[0], QuestionRow.dimension == cell[1])
-    found = session.execute(query).first()
+    found = session.execute(_PLACES[sort], {"slug": cell[0], "dimension": cell[1]}).first()
     if found is None:
         project_ids(session, [cell[0]])
         return None
@@ -172,40 +181,41 @@ def _load_cells(
     backwards: bool = False,
 ) -> list[_Found]:
     """Cells with their keys in an order, from behind a place on."""
+    in_order = total > FEW and not filters.slugs
+    query = _cells(sort, backwards, start is not None)
+    if restricting := conditions(session, filters, in_order=in_order):
+        query = query.where(*restricting)
+    place = {} if start is None else {f"key{number}": value for number, value in enumerate(start)}
+    found = session.execute(query, {"now": now, "limit": limit, **place})
+    return [_Found(row[0], row[1], row[2], tuple(row)[3:]) for row in found]
+
+
+@cache
+def _cells(
+    sort: Sort, backwards: bool, behind: bool
+) -> Select[*tuple[Any, ...]]:  # Any: keys have many types
+    """Cells in an order; `behind`: those behind the place that `key0`, `key1`, … say."""
     keys, descending = _ORDERS[sort]
     downwards = descending is not backwards
-    query: Select[*tuple[Any, ...]] = select(
-        QuestionRow.project_id, QuestionRow.dimension, QuestionRow.slug, *keys
-    )
-    in_order = total > FEW and not filters.slugs
-    query = query.where(is_due(now), *conditions(session, filters, in_order=in_order))
-    if start is not None:
-        place = tuple_(*(literal(value, key.type) for key, value in zip(keys, start, strict=True)))
+    query = select(QuestionRow.project_id, QuestionRow.dimension, QuestionRow.slug, *keys)
+    query = query.where(is_due(bindparam("now", type_=UtcDateTime())))
+    if behind:
+        place = tuple_(*(bindparam(f"key{number}", type_=key.type) for number, key in enumerate(keys)))
         here = tuple_(*keys)
         query = query.where(here < place if downwards else here > place)
-    query = query.order_by(*(key.desc() if downwards else key.asc() for key in keys)).limit(limit)
-    found = session.execute(query)
-    return [_Found(row[0], row[1], row[2], tuple(row)[3:]) for row in found]
+    ordered = query.order_by(*(key.desc() if downwards else key.asc() for key in keys))
+    return ordered.limit(bindparam("limit", type_=Integer()))
 
 
 def _load_items(session: Session, cells: Sequence[tuple[int, str]]) -> list[QueueItem]:
     """Questions in the order of the cells."""
     if not cells:
         return []
-    query = (
-        select(*_ITEM)
-        .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
-        .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
-        # Not as pairs: SQLite looks for those in the whole table.
-        .where(
-            QuestionRow.project_id.in_({project_id for project_id, _ in cells}),
-            QuestionRow.dimension.in_({dimension for _, dimension in cells}),
-        )
-    )
     wanted = set(cells)
+    among = {"ids": sorted({cell[0] for cell in wanted}), "dimensions": sorted({cell[1] for cell in wanted})}
     found = {
         (row[0], row[1]): QueueItem(dimension=row[1], **dict(zip(_ITEM_FIELDS, row[2:], strict=True)))
-        for row in map(tuple, session.execute(query))
+        for row in map(tuple, session.execute(_ITEMS, among))
         if (row[0], row[1]) in wanted
     }
     return [found[cell] for cell in cells if cell in found]
@@ -228,6 +238,16 @@ _ITEM = (
     func.coalesce(ProposalRow.link, ""),
     QuestionRow.since,
     QuestionRow.proposes,
+)
+_ITEMS = (
+    select(*_ITEM)
+    .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
+    .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+    # Not as pairs: SQLite looks for those in the whole table.
+    .where(
+        QuestionRow.project_id.in_(bindparam("ids", expanding=True)),
+        QuestionRow.dimension.in_(bindparam("dimensions", expanding=True)),
+    )
 )
 _ITEM_FIELDS = (
     "proposal_id",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Subquery, exists, func, select
+from sqlalchemy import ColumnElement, Subquery, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.keys import project_ids
@@ -87,18 +87,31 @@ def load_decisions(
     since: datetime | None = None,
 ) -> list[StoredDecision]:
     """Decisions, oldest first, of the named projects or of all that are not retired."""
-    query = (
-        select(ProjectRow.slug, DecisionRow, _UNDO.id.label("undo_id"))
-        .join(ProjectRow, ProjectRow.id == DecisionRow.project_id)
-        .outerjoin(_UNDO, _UNDO.undoes_decision_id == DecisionRow.id)
-        .order_by(DecisionRow.id)
-    )
+    query = _DECISIONS
     if dimension is not None:
         query = query.where(DecisionRow.dimension == dimension)
     if since is not None:
         query = query.where(DecisionRow.at >= since)
     rows = session.execute(query.where(_of_projects(session, slugs)))
     return [decision_from(slug, decision, undo_id is None) for slug, decision, undo_id in rows]
+
+
+def load_history(session: Session, project_id: int, dimension: str) -> list[StoredDecision]:
+    """The decisions about one cell, oldest first."""
+    rows = session.execute(_HISTORY, {"project_id": project_id, "dimension": dimension})
+    return [decision_from(slug, decision, undo_id is None) for slug, decision, undo_id in rows]
+
+
+# Made once: the review desk waits for them.
+_DECISIONS = (
+    select(ProjectRow.slug, DecisionRow, _UNDO.id.label("undo_id"))
+    .join(ProjectRow, ProjectRow.id == DecisionRow.project_id)
+    .outerjoin(_UNDO, _UNDO.undoes_decision_id == DecisionRow.id)
+    .order_by(DecisionRow.id)
+)
+_HISTORY = _DECISIONS.where(
+    DecisionRow.project_id == bindparam("project_id"), DecisionRow.dimension == bindparam("dimension")
+)
 
 
 def decision_from(slug: str, decision: DecisionRow, is_in_force: bool) -> StoredDecision:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.evidence_values import evidence_values
@@ -115,22 +115,34 @@ _STORED = (
 )
 
 
+# Made once: a night stores project after project, and making a statement costs as much as running it.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_IDENTITIES: BindParameter[Any] = bindparam("identities", expanding=True)
+_LOCKED = select(ProjectRow.id).where(ProjectRow.id.in_(_IDS)).order_by(ProjectRow.id).with_for_update()
+_CURRENT = select(ProposalRow.project_id, ProposalRow.dimension, *_STORED).where(
+    ProposalRow.project_id.in_(_IDS), ProposalRow.is_current
+)
+_KNOWN = select(*_STORED).where(ProposalRow.identity.in_(_IDENTITIES))
+_NEW_IDS = select(ProposalRow.identity, ProposalRow.id).where(ProposalRow.identity.in_(_IDENTITIES))
+_FINDING_IDS = select(FindingRow.proposal_id, FindingRow.ordinal, FindingRow.id).where(
+    FindingRow.proposal_id.in_(_IDS)
+)
+
+
 def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str], _Stored]:
     """The current proposal of each cell of some projects, which are locked.
 
     Two processes that rate the same project take turns; SQLite has one writer anyhow.
     """
-    lock = select(ProjectRow.id).where(ProjectRow.id.in_(rows)).order_by(ProjectRow.id)
-    session.execute(lock.with_for_update()).all()
-    query = select(ProposalRow.project_id, ProposalRow.dimension, *_STORED)
-    found = session.execute(query.where(ProposalRow.project_id.in_(rows), ProposalRow.is_current))
+    session.execute(_LOCKED, {"ids": list(rows)}).all()
+    found = session.execute(_CURRENT, {"ids": list(rows)})
     return {(row[0], row[1]): _stored(row[2:]) for row in found}
 
 
 def _load_known(session: Session, identities: Sequence[str]) -> dict[str, _Stored]:
     found: dict[str, _Stored] = {}
     for some in chunks(identities):
-        rows = session.execute(select(*_STORED).where(ProposalRow.identity.in_(some)))
+        rows = session.execute(_KNOWN, {"identities": some})
         found.update((row.identity, _stored(row)) for row in rows)
     return found
 
@@ -174,7 +186,7 @@ def _move_to_bytes_that_are_there(session: Session, back: Mapping[int, Proposal]
 
 def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str, JsonValue]) -> None:
     for ids in chunks(proposals):
-        session.execute(update(ProposalRow).where(ProposalRow.id.in_(ids)).values(dict(values)))
+        session.execute(update(_table(ProposalRow)).where(ProposalRow.id.in_(ids)).values(dict(values)))
 
 
 def _add(
@@ -208,10 +220,9 @@ def _add(
     ]
     session.execute(insert(_table(ProposalRow)), values)
     # Asked for afterwards: an insertion that gives ids back in order is made row by row on SQLite.
-    query = select(ProposalRow.identity, ProposalRow.id)
     ids: dict[str, int] = {}
     for identities in chunks(proposals):
-        rows = session.execute(query.where(ProposalRow.identity.in_(identities)))
+        rows = session.execute(_NEW_IDS, {"identities": identities})
         ids.update((identity, proposal_id) for identity, proposal_id in rows)
     _add_grounds(session, [(ids[identity], proposal) for identity, proposal in proposals.items()])
     return ids
@@ -253,9 +264,8 @@ def _add_findings(
     ]
     session.execute(insert(_table(FindingRow)), values)
     ids: dict[tuple[int, int], int] = {}
-    query = select(FindingRow.proposal_id, FindingRow.ordinal, FindingRow.id)
     for some in chunks(proposal_id for proposal_id, _ in proposals):
-        rows = session.execute(query.where(FindingRow.proposal_id.in_(some)))
+        rows = session.execute(_FINDING_IDS, {"ids": some})
         ids.update(((proposal_id, ordinal), finding_id) for proposal_id, ordinal, finding_id in rows)
     links = [
         {"finding_id": ids[proposal_id, place], "ordinal": ordinal, "evidence_id": evidence_ids[item]}

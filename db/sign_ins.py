@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import Row, delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from db.models import ApiTokenRow, AuditRow, UserRow, UserSessionRow
@@ -39,6 +39,36 @@ TOKEN_PREFIX = "openness_"
 
 MAX_TOKEN_NAME = 60
 
+_USER = (
+    UserRow.id.label("user_id"),
+    UserRow.name.label("user_name"),
+    UserRow.role,
+    UserRow.github_login,
+    UserRow.active,
+    UserRow.password_hash.is_not(None).label("has_password"),
+    UserRow.created_at.label("user_created_at"),
+    UserRow.created_by,
+)
+
+# Made once: every page of the review desk waits for them.
+_SIGNED_IN = (
+    select(UserSessionRow.csrf, UserSessionRow.expires_at, *_USER)
+    .join(UserRow, UserRow.id == UserSessionRow.user_id)
+    .where(
+        UserSessionRow.token_digest == bindparam("token"),
+        UserSessionRow.expires_at > bindparam("now"),
+        UserRow.active,
+    )
+)
+_SEEN = (
+    update(UserSessionRow)
+    .where(
+        UserSessionRow.token_digest == bindparam("token"), UserSessionRow.last_seen_at < bindparam("earlier")
+    )
+    .values(last_seen_at=bindparam("now"))
+    .execution_options(synchronize_session=False)
+)
+
 
 def open_session(session: Session, user_id: int, now: datetime, lifetime: timedelta) -> tuple[str, str]:
     """Sign a browser in: the token for its cookie, and what its forms have to repeat. Sessions that are over go."""
@@ -60,12 +90,7 @@ def open_session(session: Session, user_id: int, now: datetime, lifetime: timede
 
 def load_session(session: Session, token: str, now: datetime) -> SignedIn | None:
     """Who a cookie's token belongs to; None when it is unknown or over, or the account is disabled."""
-    query = (
-        select(UserSessionRow.csrf, UserSessionRow.expires_at, *_USER)
-        .join(UserRow, UserRow.id == UserSessionRow.user_id)
-        .where(UserSessionRow.token_digest == _digest(token), UserSessionRow.expires_at > now, UserRow.active)
-    )
-    row = session.execute(query).first()
+    row = session.execute(_SIGNED_IN, {"token": _digest(token), "now": now}).first()
     if row is None:
         return None
     return SignedIn(user=_user(row), csrf=row.csrf, expires_at=row.expires_at)
@@ -73,10 +98,7 @@ def load_session(session: Session, token: str, now: datetime) -> SignedIn | None
 
 def note_seen(session: Session, token: str, now: datetime) -> None:
     """Note that a session was used, to the minute: in a writing transaction."""
-    statement = update(UserSessionRow).where(
-        UserSessionRow.token_digest == _digest(token), UserSessionRow.last_seen_at < now - SEEN_EVERY
-    )
-    session.execute(statement.values(last_seen_at=now))
+    session.execute(_SEEN, {"token": _digest(token), "now": now, "earlier": now - SEEN_EVERY})
 
 
 def close_session(session: Session, token: str) -> None:
@@ -187,18 +209,6 @@ def revoke_token(session: Session, user_id: int, token_id: int, now: datetime) -
 def _digest(secret: str) -> str:
     # No salt and no slow hash: what is digested is 32 random bytes, and nobody guesses those.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-_USER = (
-    UserRow.id.label("user_id"),
-    UserRow.name.label("user_name"),
-    UserRow.role,
-    UserRow.github_login,
-    UserRow.active,
-    UserRow.password_hash.is_not(None).label("has_password"),
-    UserRow.created_at.label("user_created_at"),
-    UserRow.created_by,
-)
 
 
 def _user(row: Row[*tuple[object, ...]]) -> StoredUser:

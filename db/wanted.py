@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from db import decide
@@ -91,12 +91,19 @@ def carry_out(
     )
 
 
-def _refuse_another(session: Session, slug: str, dimension: str, proposal_id: int) -> None:
-    current = session.scalar(
-        select(ProposalRow.id)
-        .join(ProjectRow, ProjectRow.id == ProposalRow.project_id)
-        .where(ProjectRow.slug == slug, ProposalRow.dimension == dimension, ProposalRow.is_current)
+_CURRENT = (
+    select(ProposalRow.id)
+    .join(ProjectRow, ProjectRow.id == ProposalRow.project_id)
+    .where(
+        ProjectRow.slug == bindparam("slug"),
+        ProposalRow.dimension == bindparam("dimension"),
+        ProposalRow.is_current,
     )
+)
+
+
+def _refuse_another(session: Session, slug: str, dimension: str, proposal_id: int) -> None:
+    current = session.scalar(_CURRENT, {"slug": slug, "dimension": dimension})
     if current != proposal_id:
         raise DecisionError(
             f"proposal {proposal_id} is not what the rules say of {slug} {dimension} now; look again"

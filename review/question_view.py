@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from db.comments import load_comments
 from db.disputes import DisputeState, StoredDispute, load_disputes
-from db.load import load_projects
+from db.load import load_artifacts
 from db.opinions import StoredOpinion, load_opinions
 from db.question_pages import StoredCell, load_cell, load_project_id, load_stored_bodies
 from db.questions import load_neighbours
@@ -101,7 +101,7 @@ def question_view(call: Call, slug: str, dimension_id: str, asked: QueueQuery) -
     )
     changes = differences(cell.then.proposal.evidence, evidence) if cell.then and proposal else []
     previous, following = load_neighbours(session, asked.filter, asked.sort, (slug, dimension_id), call.now)
-    artifacts = load_projects(session, [slug])[0].artifacts if evidence else ()
+    artifacts = load_artifacts(session, [cell.project_id])[cell.project_id] if evidence else ()
     return QuestionView(
         cell=cell,
         dimension=dimension,
@@ -112,7 +112,7 @@ def question_view(call: Call, slug: str, dimension_id: str, asked: QueueQuery) -
         more_changes=max(0, len(changes) - MAX_CHANGES),
         findings=_findings(dimension_id, proposal.findings if proposal else (), evidence),
         chains=tuple(chains(artifacts, (item.ref for item in evidence))),
-        comments=tuple(load_comments(session, slugs=[slug], dimension=dimension_id, limit=MAX_COMMENTS)),
+        comments=tuple(load_comments(session, slug, dimension_id, limit=MAX_COMMENTS)),
         disputes=_disputes(call, cell),
         opinions=_opinions(call, cell),
         previous=previous,

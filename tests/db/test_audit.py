@@ -130,11 +130,13 @@ def test_comments_are_kept_in_order_and_with_every_character(desk):
         for words in said:
             save_comment(session, "brindle", "license", curator=" rowan ", text=words, now=desk.later())
         save_comment(session, "brindle", "paper", curator="rowan", text="elsewhere", now=desk.later())
-        comments = load_comments(session, slugs=["brindle"], dimension="license")
+        comments = load_comments(session, "brindle", "license", limit=9)
         assert [(comment.curator, comment.text) for comment in comments] == [
             ("rowan", words) for words in said
         ]
-        assert [comment.text for comment in load_comments(session, limit=2)] == ["last", "elsewhere"]
+        latest = load_comments(session, "brindle", "license", limit=2)
+        assert [comment.text for comment in latest] == [said[1], "last"]
+        assert load_comments(session, "nobody", "license", limit=9) == []
 
 
 @pytest.mark.parametrize(
