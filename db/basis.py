@@ -128,7 +128,7 @@ def load_agreeing(session: Session, decision_ids: Iterable[int] | None = None) -
         return dict(session.execute(_AGREEING.join(latest, latest.c.decision_id == DecisionRow.id)).all())
     found: dict[int, int] = {}
     for ids in chunks(decision_ids):
-        found.update(session.execute(_AGREEING_WITH, {"ids": ids}).all())
+        found.update(session.connection().execute(_AGREEING_WITH, {"ids": ids}).all())
     return found
 
 

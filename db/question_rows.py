@@ -135,7 +135,9 @@ class _Asked(NamedTuple):
 
 def derive_rows(session: Session, project_ids: Sequence[int], *, lock: bool = False) -> dict[Cell, IndexRow]:
     """What the index has to say of some projects. With `lock` whoever decides about one meanwhile waits."""
-    rows = session.execute(_LOCKED_PROJECTS if lock else _PROJECTS, {"ids": list(project_ids)})
+    # By the connection, here and below: a session takes twice as long, for entities that there are none of.
+    execute = session.connection().execute
+    rows = execute(_LOCKED_PROJECTS if lock else _PROJECTS, {"ids": list(project_ids)})
     projects = {project_id: (slug, org[:MAX_ORG]) for project_id, slug, org in rows}
     if not projects:
         return {}
@@ -231,16 +233,17 @@ _GROUNDS = (
 def _load_cells(session: Session, project_ids: Sequence[int]) -> dict[Cell, _CellState]:
     found: dict[Cell, _CellState] = defaultdict(_CellState)
     wanted = {"ids": list(project_ids)}
-    for proposal in (_Proposal._make(row) for row in session.execute(_PROPOSALS, wanted)):
+    execute = session.connection().execute
+    for proposal in (_Proposal._make(row) for row in execute(_PROPOSALS, wanted)):
         found[proposal.project_id, proposal.dimension].proposal = proposal
-    made = [_Decision._make(row) for row in session.execute(_DECISIONS, wanted)]
+    made = [_Decision._make(row) for row in execute(_DECISIONS, wanted)]
     undone = {decision.undoes_decision_id for decision in made}
     for decision in sorted(made, key=lambda each: each.id):
         if decision.id not in undone:
             found[decision.project_id, decision.dimension].decisions.append(decision)
-    for project_id, dimension, filed_at in session.execute(_DISPUTES, wanted):
+    for project_id, dimension, filed_at in execute(_DISPUTES, wanted):
         found[project_id, dimension].disputed.append(filed_at)
-    for project_id, dimension, about, rating, at in session.execute(_DIFFERING_OPINIONS, wanted):
+    for project_id, dimension, about, rating, at in execute(_DIFFERING_OPINIONS, wanted):
         found[project_id, dimension].opinions.append((about, rating, at))
     return found
 
@@ -331,7 +334,7 @@ def _load_conflicting(session: Session, proposal_ids: Sequence[int]) -> set[int]
     """Those of the licence proposals that found open terms and restricted ones."""
     if not proposal_ids:
         return set()
-    rows = session.execute(_TERMS_FOUND, {"ids": list(proposal_ids)})
+    rows = session.connection().execute(_TERMS_FOUND, {"ids": list(proposal_ids)})
     checks: dict[int, set[str]] = defaultdict(set)
     for proposal_id, check in rows:
         checks[proposal_id].add(check)
@@ -347,7 +350,7 @@ def _load_gone(session: Session, proposal_ids: Iterable[int]) -> set[int]:
     wanted = sorted(proposal_ids)
     if not wanted:
         return set()
-    rows = session.execute(_GROUNDS, {"ids": wanted})
+    rows = session.connection().execute(_GROUNDS, {"ids": wanted})
     places: dict[tuple[ArtifactRef, str], set[int]] = defaultdict(set)
     for proposal_id, kind, identifier, part in rows:
         places[ArtifactRef(kind=kind, id=identifier), part].add(proposal_id)

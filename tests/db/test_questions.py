@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, event, insert, select, update
 
 from crawler.archive import Archive
 from db.bulk import confirm_bulk, preview_bulk, undo_batch
@@ -541,6 +541,37 @@ def test_refreshing_what_is_right_writes_nothing(filled):
     with session_scope(filled.engine, write=True) as session:
         ids = session.scalars(select(ProjectRow.id)).all()
         assert refresh_questions(session, ids) == 0
+
+
+def test_nothing_that_keeps_the_index_in_step_looks_through_all_of_it(filled):
+    """Every writer waits for that: SQLite finds several pairs of values by looking at every row."""
+    if filled.engine.dialect.name != "sqlite":
+        pytest.skip("the plans of PostgreSQL depend on how many rows there are")
+    plans = []
+
+    def look(connection, cursor, statement, parameters, context, many):
+        if not statement.startswith(("PRAGMA", "BEGIN")):
+            values = parameters[0] if many else parameters
+            found = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", values)
+            plans.extend((row[3], statement) for row in found.fetchall())
+
+    with session_scope(filled.engine, write=True) as session:
+        projects = session.scalars(select(ProjectRow.id)).all()
+        # Some questions have to go, some to come, some to be told otherwise.
+        cells = session.scalars(select(QuestionRow).where(QuestionRow.proposal_id.is_not(None))).all()
+        cells[0].gain += 1
+        session.delete(cells[1])
+        gone = [cells[2].proposal_id, cells[3].proposal_id]
+        session.execute(update(ProposalRow).where(ProposalRow.id.in_(gone)).values(rating=None))
+        session.flush()
+        event.listen(filled.engine, "before_cursor_execute", look)
+        try:
+            assert refresh_questions(session, projects) >= 4
+        finally:
+            event.remove(filled.engine, "before_cursor_execute", look)
+        session.rollback()
+    assert any(statement.startswith("DELETE FROM questions") for _, statement in plans)
+    assert [told for told in plans if told[0].startswith("SCAN questions")] == []
 
 
 def test_gain_grows_with_impact_doubt_and_age_and_its_order_stays_the_same():
