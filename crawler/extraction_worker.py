@@ -6,6 +6,7 @@ that started it, however that ended. Few imports: the process starts with them.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -15,8 +16,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 
 from crawler.archive import Archive
+from crawler.heap import GARBAGE
 from db.evidence_values import evidence_values
-from pipelines.extract import extract
 from pipelines.model import Evidence, JsonValue, Snapshot
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ class Extracted:
 
 def begin() -> None:
     """Called once in every process before its first task."""
+    # Reading a document makes many objects, and hardly any garbage but by letting go of them.
+    gc.set_threshold(max(GARBAGE, gc.get_threshold()[0]), *gc.get_threshold()[1:])
     # Ctrl-C is for the process that started this one, which then ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -53,6 +56,9 @@ def _end_with_parent() -> None:
 
 def read(archive: Archive, snapshot_id: int, bare: Snapshot) -> Extracted:
     """Extract everything from a stored snapshot, given without its bytes. Never raises: one document is not the night."""
+    # What starts these processes reads nothing itself, as a rule, and has better things to do than to import it.
+    from pipelines.extract import extract
+
     try:
         evidence = extract(replace(bare, body=archive.get(bare.sha256)))
     except Exception as error:

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pipelines.artifact_ids import address_problem
 from pipelines.checked_yaml import Entry, Problems, mapping_of, quoted, root_list
@@ -98,6 +99,7 @@ def _keys(base: BaseModel) -> frozenset[tuple[str, ...]]:
     return frozenset(name_key(f"{maker} {known}") for known in (base.name, *base.aliases) for maker in makers)
 
 
+@lru_cache(maxsize=4096)  # every base is looked for in all names of the file
 def name_key(name: str) -> tuple[str, ...]:
     """What stays of a model's name when case, punctuation and size are taken away.
 

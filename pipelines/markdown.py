@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 from pipelines.front_matter import parse_front_matter
 from pipelines.markdown_blocks import PRE_TAG, Block, BlockKind, Lines, blocks_of, code_span
 from pipelines.markdown_links import HTML_TAG, RawLink, code_spans, plain, raw_links
-from pipelines.markdown_tables import LINE_MARKS, Row, html_tables, markdown_tables
+from pipelines.markdown_tables import LINE_MARK_BEGINS, LINE_MARKS, Row, html_tables, markdown_tables
 from pipelines.model import JsonValue
 
 MAX_TEXT = 500_000
@@ -36,12 +37,17 @@ HEADING_TAG = re.compile(r"<h(?P<level>[1-6])\b[^<>]{0,500}>", re.IGNORECASE)
 
 # Latin sentences end before a space and a new beginning; Chinese ones at their mark. A run of marks
 # or spaces is looked at once: a document that is nothing but dots must not take hours.
+# All of them begin with one of a few characters, to the next of which the search leaps.
 SENTENCE_END = re.compile(
     r"""
-      (?<![.!?…]) [.!?…]++ ["'”’)\]*_`]{0,4} (?= \s++ ["'“‘(\[*_`<!]{0,4} [A-Z0-9\u00c0-\u00de\u4e00-\u9fff] )
-    | [。！？；]+ [”’"')）」』*_]{0,4}
-    | (?: (?<![ ])[ ]{2,}+ | \\ ) (?:\r\n|\r|\n)
-    | (?i: </?(?:p|div|br|li|td|th|tr|h[1-6]|ul|ol|table|summary|details|center)\b[^<>]{0,500}> )
+    [.!?…。！？；\ \\<]
+    (?: (?<=[.!?…]) (?<![.!?…][.!?…]) [.!?…]*+ ["'”’)\]*_`]{0,4}
+            (?= \s++ ["'“‘(\[*_`<!]{0,4} [A-Z0-9\u00c0-\u00de\u4e00-\u9fff] )
+      | (?<=[。！？；]) [。！？；]* [”’"')）」』*_]{0,4}
+      | (?<=\ ) (?<!\ \ ) \ ++ (?:\r\n|\r|\n)
+      | (?<=\\) (?:\r\n|\r|\n)
+      | (?<=<) (?i: /?(?:p|div|br|li|td|th|tr|h[1-6]|ul|ol|table|summary|details|center)\b[^<>]{0,500}> )
+    )
     """,
     re.VERBOSE,
 )
@@ -53,7 +59,7 @@ ABBREVIATION = re.compile(
     """,
     re.VERBOSE,
 )
-NOT_LINE_END = re.compile(r"[^\r\n]")
+WITHIN_LINE = re.compile(r"[^\r\n]+")
 WORD_CHARACTER = re.compile(r"\w")
 
 
@@ -109,8 +115,7 @@ class Table:
     section: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sentence:
+class Sentence(NamedTuple):
     """A sentence, a list entry, or a row of a table. Not code, not a heading."""
 
     start: int
@@ -138,20 +143,30 @@ class Document:
     inline_code: tuple[tuple[int, int], ...]
     tables: tuple[Table, ...]
     paragraphs: tuple[tuple[int, int], ...]
+    _sentences: list[tuple[Sentence, ...]] = field(
+        init=False, repr=False, compare=False, default_factory=list
+    )
 
     def section_at(self, offset: int) -> int | None:
         """The index of the innermost section that holds an offset; None before the first heading."""
         index = bisect_right(self.sections, offset, key=lambda section: section.start) - 1
         return index if index >= 0 else None
 
-    def sentences(self) -> Iterator[Sentence]:
-        """The sentences of paragraphs and lists and the rows of tables, in order."""
-        spans = [span for start, end in self.paragraphs for span in _sentence_spans(self.text, start, end)]
+    def sentences(self) -> tuple[Sentence, ...]:
+        """The sentences of paragraphs and lists and the rows of tables, in order; looked for once."""
+        if not self._sentences:
+            self._sentences.append(tuple(self._find_sentences()))
+        return self._sentences[0]
+
+    def _find_sentences(self) -> Iterator[Sentence]:
+        text, has_word, prose = self.text, WORD_CHARACTER.search, self.prose
+        starts = [section.start for section in self.sections]
+        spans = [span for start, end in self.paragraphs for span in _sentence_spans(text, start, end)]
         spans += [(row.start, row.end) for table in self.tables for row in table.rows]
         for start, end in sorted(spans):
-            if WORD_CHARACTER.search(self.prose, start, end):
-                section = self.section_at(start)
-                yield Sentence(start=start, end=end, text=self.text[start:end], section=section)
+            if has_word(prose, start, end):
+                section = bisect_right(starts, start) - 1
+                yield Sentence(start, end, text[start:end], section if section >= 0 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,13 +246,17 @@ def _is_code(lines: Lines, block: Block) -> bool:
     return block.kind in (BlockKind.FENCE, BlockKind.INDENTED_CODE)
 
 
+def _blank(match: re.Match[str]) -> str:
+    return " " * (match.end() - match.start())
+
+
 def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
     """The text with some ranges as spaces; line ends stay, so that lines keep their numbers."""
     parts, reached = [], 0
     for start, end in sorted(spans):
         start = max(start, reached)
         if end > start:
-            parts += [text[reached:start], NOT_LINE_END.sub(" ", text[start:end])]
+            parts += [text[reached:start], WITHIN_LINE.sub(_blank, text[start:end])]
             reached = end
     return "".join([*parts, text[reached:]]) if parts else text
 
@@ -364,8 +383,10 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         if piece < end:
             space = text.rfind(" ", start + 1, piece)
             piece = space if space > start + MAX_SENTENCE // 2 else piece
-        marks = LINE_MARKS.match(text, start, piece)
-        first = marks.end() if marks else start
+        first = start
+        if text[start] in LINE_MARK_BEGINS or text[start].isdecimal():
+            marks = LINE_MARKS.match(text, start, piece)
+            first = marks.end() if marks else start
         while first < piece and text[first].isspace():
             first += 1
         last = piece

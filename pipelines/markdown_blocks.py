@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from itertools import accumulate
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.token import Token
 
 # Above this many characters the line-based reading is used: hostile nesting costs seconds per megabyte.
@@ -66,6 +68,12 @@ class Lines:
         self.text = text
         self.starts = [0]
         self._ends: list[int] = []
+        if "\r" not in text:
+            lengths = [len(line) + 1 for line in text.split("\n")]
+            bounds = list(accumulate(lengths))
+            self.starts += bounds[:-1]
+            self._ends = [bound - 1 for bound in bounds]
+            return
         for match in NEWLINE.finditer(text):
             self._ends.append(match.start())
             self.starts.append(match.end())
@@ -95,7 +103,60 @@ class Lines:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": True, "maxNesting": MAX_NESTING})
     parser.core.ruler.enableOnly(["normalize", "block"])
+    parser.block.ruler.before("code", "plain", _plain_beginning)
+    parser.block.ruler.at("lheading", _text_lines)
     return parser
+
+
+BLOCK_BEGINS = frozenset("`~>*-_+#<[0123456789")
+"""With one of these a line begins that is more than text, if it is not indented: every other rule looks for them."""
+
+
+def _plain_beginning(state: StateBlock, first: int, last: int, silent: bool) -> bool:
+    """A rule of markdown-it: text at a line that no other rule would take, so that none is asked."""
+    if state.sCount[first] - state.blkIndent > 3:
+        return False
+    if state.src[state.bMarks[first] + state.tShift[first]] in BLOCK_BEGINS:
+        return False
+    return _text_lines(state, first, last, silent)
+
+
+def _text_lines(state: StateBlock, first: int, last: int, silent: bool) -> bool:
+    """A rule of markdown-it: a paragraph or an underlined heading, as its own two rules find them.
+
+    The lines are gone through once, other rules are asked about those lines only that they may take,
+    and the text, which nobody reads, is not put together.
+    """
+    source, begins, shifts, ends = state.src, state.bMarks, state.tShift, state.eMarks
+    others = state.md.block.ruler.getRules("paragraph")
+    before, state.parentType = state.parentType, "paragraph"
+    number = first + 1
+    while number < state.lineMax:
+        position = begins[number] + shifts[number]
+        if position >= ends[number]:
+            break
+        indent = state.sCount[number]
+        if 0 <= indent <= state.blkIndent + 3:
+            mark = source[position]
+            if (mark == "-" or mark == "=") and number < last and indent >= state.blkIndent:
+                behind = state.skipSpaces(state.skipCharsStr(position, mark))
+                if behind >= ends[number]:
+                    _push(state, "heading", "h1" if mark == "=" else "h2", first, number + 1)
+                    state.parentType = before
+                    return True
+            if mark in BLOCK_BEGINS and any(rule(state, number, last, True) for rule in others):
+                break
+        number += 1
+    # Behind a paragraph it stays as it is here: so the rules of markdown-it leave it, and that for lists looks at it.
+    _push(state, "paragraph", "p", first, number)
+    return True
+
+
+def _push(state: StateBlock, kind: str, tag: str, first: int, last: int) -> None:
+    state.line = last
+    state.push(f"{kind}_open", tag, 1).map = [first, last]
+    state.push("inline", "", 0)
+    state.push(f"{kind}_close", tag, -1)
 
 
 def blocks_of(lines: Lines) -> list[Block]:

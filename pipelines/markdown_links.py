@@ -60,6 +60,8 @@ LINK_MARK = re.compile(r"\[([^\[\]]{0,1000})\](?:\([^()\s]{0,2000}(?:\s[^()]{0,3
 HTML_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,3000}>")
 EMPHASIS = re.compile(r"(?<!\\)(\*{1,3}|~~)|(?<!\w)_{1,3}(?=\S)|(?<=\S)_{1,3}(?!\w)")
 ANCHOR_NAME = re.compile(r"\{\#[\w-]{1,100}\}$", re.VERBOSE)
+# Without any of these characters a text has no marks.
+MARK = re.compile(r"[\[<*~_`\\&{]")
 
 
 class RawLink(NamedTuple):
@@ -77,6 +79,8 @@ class RawLink(NamedTuple):
 def plain(text: str) -> str:
     """Inline Markdown and HTML as a reader sees it: no marks, no addresses, images gone, one line."""
     text = text[:MAX_LINK_TEXT]
+    if not MARK.search(text):
+        return " ".join(text.split())
     text = IMAGE_MARK.sub(" ", text)
     text = LINK_MARK.sub(r"\1", text)
     text = HTML_TAG.sub(" ", text)
@@ -88,6 +92,8 @@ def plain(text: str) -> str:
 def _label_of_images(text: str) -> str:
     """The link's text, or, where it holds only images, what they say of themselves."""
     text = text[:MAX_LINK_TEXT]
+    if "![" not in text and "<" not in text:
+        return plain(text)
     alts = [alt for alt in IMAGE_MARK.findall(text) if alt]
     for tag in ANCHOR_OR_IMAGE.finditer(text):
         alt = _attributes(tag["attributes"]).get("alt")
@@ -98,9 +104,11 @@ def _label_of_images(text: str) -> str:
 
 def code_spans(text: str) -> list[tuple[int, int]]:
     """(start, end) of inline code with its backticks; a span ends within its paragraph."""
-    spans = []
-    edges = [match.start() for match in BLANK_LINE.finditer(text)]
+    spans: list[tuple[int, int]] = []
     runs = [(match.start(), match.end()) for match in BACKTICKS.finditer(text)]
+    if not runs:
+        return spans
+    edges = [match.start() for match in BLANK_LINE.finditer(text)]
     by_length: dict[int, list[int]] = {}
     for start, end in runs:
         by_length.setdefault(end - start, []).append(start)
@@ -121,7 +129,9 @@ def code_spans(text: str) -> list[tuple[int, int]]:
 def references(text: str) -> tuple[dict[str, str], list[tuple[int, int]]]:
     """Link reference definitions: addresses by label, and where the definitions stand."""
     found: dict[str, str] = {}
-    spans = []
+    spans: list[tuple[int, int]] = []
+    if "]:" not in text:
+        return found, spans
     for match in REFERENCE.finditer(text):
         label = " ".join(match["label"].casefold().split())
         found.setdefault(label, match["angled"] or match["bare"])

@@ -21,6 +21,8 @@ MAX_ROWS = 5_000
 
 # What precedes the words of a line: quotes, list marks, check boxes.
 LINE_MARKS = re.compile(r"(?:[ \t]*(?:>|[-*+](?=[ \t])|\d{1,9}[.)](?=[ \t])|\[[ xX]\](?=[ \t])))*[ \t]*")
+LINE_MARK_BEGINS = frozenset(" \t>-*+[")
+"""What LINE_MARKS begins with, besides digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

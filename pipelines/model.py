@@ -361,10 +361,13 @@ def _steady_value(value: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     return {name: _steady(item) if isinstance(item, str) else item for name, item in value.items()}
 
 
+# Made once: making an encoder takes longer than writing a short value with it.
+_encode = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
 def canonical_json(value: JsonValue) -> bytes:
     """The one byte form of a JSON value: sorted keys, no spaces, UTF-8, newline at the end."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass") + b"\n"
+    return _encode(value).encode("utf-8", "surrogatepass") + b"\n"
 
 
 def digest_of(value: JsonValue) -> str:

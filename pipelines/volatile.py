@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from pipelines.folding import folded
+
 MARK = "◦"
 """What stands for a volatile word in a steady text."""
 
@@ -85,7 +87,10 @@ COPYRIGHT_YEAR = re.compile(
     re.IGNORECASE,
 )
 
-# Where none of these words stands, the pattern is not tried: most passages have none of them.
+# Where none of these words stands, the pattern is not tried: most passages have none of them. Where one stands,
+# something of what a pattern matches is looked for in small letters first: that is quicker than the pattern.
+_WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*+,?\s+)?"
+_BEGINS_DATE = r"(?:\d|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|today|yesterday)"
 _BY_WORD = (
     (
         STAMP,
@@ -102,12 +107,37 @@ _BY_WORD = (
             " date",
             " time",
         ),
+        re.compile(
+            rf"(?:ed|built|today|is|date|time)\s*+[:：]?\s*+(?:(?:on|at|is)\s+)?{_WEEKDAY}{_BEGINS_DATE}"
+        ),
     ),
-    (TIMING, MARK, ("ated in ", "ered in ", "aded in ", "rved in ", "uilt in ", "page took ", "quer")),
-    (KEY, MARK, (" id", "-id", "_id", "session", "csrf", "xsrf", "nonce", "build ", "build-", "build_")),
-    (CACHE_KEY, rf"\g<lead>{MARK}", ("=",)),
-    (ASSET_KEY, MARK, (".js", ".css", ".png", ".svg", ".jp", ".webp", ".avif", ".gif", ".ico", ".woff")),
-    (COPYRIGHT_YEAR, rf"\g<lead>{MARK}", ("©", "(c)", "copyright")),
+    (
+        TIMING,
+        MARK,
+        ("ated in ", "ered in ", "aded in ", "rved in ", "uilt in ", "page took ", "quer"),
+        re.compile(r"\d\s?[ms]"),
+    ),
+    (
+        KEY,
+        MARK,
+        (" id", "-id", "_id", "session", "csrf", "xsrf", "nonce", "build ", "build-", "build_"),
+        re.compile(
+            r"(?:request|ray|trace|session|incident|event|correlation|build)[\s_-]*+(?:id|no|num|key|hash|token)|[cx]srf|nonce"
+        ),
+    ),
+    (CACHE_KEY, rf"\g<lead>{MARK}", ("=",), re.compile(r"[?&][^=&\s]++=")),
+    (
+        ASSET_KEY,
+        MARK,
+        (".js", ".css", ".png", ".svg", ".jp", ".webp", ".avif", ".gif", ".ico", ".woff"),
+        re.compile(r"[0-9a-f]{8}\.[jcpswagi]"),
+    ),
+    (
+        COPYRIGHT_YEAR,
+        rf"\g<lead>{MARK}",
+        ("©", "(c)", "copyright"),
+        re.compile(r"(?:©|\(c\)|t)[^\S\n]{0,6}\d"),
+    ),
 )
 _COUNTED_WORDS = (
     "stars forks downloads likes views visit watchers followers subscribers installs online hit 次 人 量 数 阅读"
@@ -115,22 +145,36 @@ _COUNTED_WORDS = (
 _DIGIT = re.compile(r"\d")
 _CLOCK_HINT = re.compile(r"\d:[0-5]\d")
 _LABEL_HINT = re.compile(r"(?:[:：#]|count|counter|number|no\.)\s*\d")
+_LABEL = re.compile(
+    rf"(?:{_COUNTED}|month|week|today|far|no\.?|number|count(?:er)?|浏览量?|阅读量?|访问量?|下载量|点赞数?)\s*+[:：#]?\s*+\d"
+)
+_AGO_IN_CHINESE = re.compile(r"\d\s?(?:秒|分钟|小时|天|个?月|年)前")
 
 
 def steady(text: str) -> str:
     """The text with a mark for every volatile word: the same for two texts that differ in nothing else."""
     lower = text.lower()
-    if " ago" in lower or "just now" in lower or "前" in lower:
+    has = lower.__contains__
+    if " ago" in lower or "just now" in lower or ("前" in lower and _tells_age(lower)):
         text = AGO.sub(MARK, text)
-    for pattern, instead, words in _BY_WORD:
-        if any(word in lower for word in words):
-            text = pattern.sub(instead, text)
+    small = ""
+    for pattern, instead, words, hint in _BY_WORD:
+        if any(map(has, words)):
+            small = small or folded(text)
+            if hint.search(small):
+                text = pattern.sub(instead, text)
+                small = ""
     if not _DIGIT.search(text):
         return text
     if _CLOCK_HINT.search(text):
         text = CLOCK.sub(MARK, text)
-    if any(word in lower for word in _COUNTED_WORDS):
+    if any(map(has, _COUNTED_WORDS)):
         text = COUNTER.sub(MARK, text)
-        if _LABEL_HINT.search(lower):
+        if _LABEL_HINT.search(lower) and _LABEL.search(folded(text)):
             text = LABELLED_COUNTER.sub(MARK, text)
     return text
+
+
+def _tells_age(lower: str) -> bool:
+    """Has a text with the Chinese word for "ago" more of what AGO matches?"""
+    return "ago" in lower or "now" in lower or _AGO_IN_CHINESE.search(lower) is not None

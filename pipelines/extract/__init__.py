@@ -27,7 +27,7 @@ Extractor = Callable[[Source], Iterator[Evidence]]
 
 READERS = (
     *("markdown", "markdown_blocks", "markdown_links", "markdown_tables", "front_matter"),
-    *("text", "html_text", "volatile", "artifact_ids", "licence_words"),
+    *("text", "html_text", "volatile", "folding", "artifact_ids", "licence_words"),
     "model",  # what the identity of evidence is made of
 )
 """Modules beside this folder that what the extractors say depends on."""

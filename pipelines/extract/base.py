@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from math import isfinite
 
+from pipelines.folding import folded
 from pipelines.model import Evidence, FieldValue, JsonValue, Quote, Snapshot
 from pipelines.text import decoded_text
 
+__all__ = ["MAX_QUOTE", "Source", "Triggers", "any_of", "as_list", "as_text", "bits_of", "folded", "rounded"]
+
 MAX_QUOTE = 600
 """Characters of a quote. A longer passage is cut at its end: evidence points, it does not copy."""
+
+
+LONGEST_WORD = 60
+"""Characters of a word that is remembered: nobody repeats longer ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,18 +77,41 @@ def _finite(number: str) -> float | None:
     return value if isfinite(value) else None
 
 
-_SAME_LETTERS = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
-_OTHER_LETTER = re.compile("[\u0130\u0131\u017f\u212a]")
+class Triggers:
+    """Which groups of words a text has anything of, told word by word: texts repeat their words.
 
-
-def folded(text: str) -> str:
-    """A text of the same length in small letters, of which a pattern that ignores case matches the same.
-
-    Four letters match another one of ASCII when case is ignored; `lower` alone leaves them apart.
+    `look` tells of one word (small letters, no blanks in it) as bits; a text has those of all its words.
     """
-    if text.isascii() or not _OTHER_LETTER.search(text):
-        return text.lower()
-    return text.translate(_SAME_LETTERS).lower()
+
+    def __init__(self, look: Callable[[str], int]) -> None:
+        self._look = look
+        self._of_word = lru_cache(maxsize=1 << 14)(look)
+
+    def of(self, words: str) -> int:
+        """The bits of a text in small letters (see `folded`)."""
+        found = 0
+        known, look = self._of_word, self._look
+        for word in words.split():
+            found |= known(word) if len(word) <= LONGEST_WORD else look(word)
+        return found
+
+
+def any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Finds any of some words."""
+    return re.compile("|".join(map(re.escape, sorted(set(words)))))
+
+
+def bits_of(groups: Sequence[tuple[str, ...]]) -> Callable[[str], int]:
+    """For `Triggers`: bit n where something of the nth group stands in a word. Nothing of a group may have a blank."""
+    # Most words hold nothing of any group.
+    holds_any = any_of(chain.from_iterable(groups)).search
+
+    def look(word: str) -> int:
+        if not holds_any(word):
+            return 0
+        return sum(1 << bit for bit, group in enumerate(groups) if any(map(word.__contains__, group)))
+
+    return look
 
 
 def as_text(value: JsonValue) -> str:

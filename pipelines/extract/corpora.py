@@ -6,14 +6,14 @@ The names are data (`pipelines/data/corpora.yaml`), each with a source address.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import yaml
 
-from pipelines.extract.base import folded
+from pipelines.extract.base import Triggers, any_of, folded
 
 DATA_FILE = Path(__file__).parent.parent / "data" / "corpora.yaml"
 
@@ -33,7 +33,8 @@ class Corpus:
 @lru_cache(maxsize=1)
 def all_corpora() -> tuple[Corpus, ...]:
     """The table, in the order of the file."""
-    entries = yaml.safe_load(DATA_FILE.read_text(encoding="utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    entries = yaml.load(DATA_FILE.read_text(encoding="utf-8"), Loader=loader)
     return tuple(Corpus(**{**entry, "names": tuple(entry["names"])}) for entry in entries)
 
 
@@ -55,26 +56,29 @@ def _pattern(exact: bool) -> tuple[re.Pattern[str], dict[str, Corpus]]:
     return re.compile(pattern, 0 if exact else re.IGNORECASE), by_name
 
 
-Names = tuple[Collection[str], Collection[str]]
-"""Names of corpora: those that are exact, those that are not."""
+def _may_name(word: str) -> int:
+    """Has a word (in small letters) the longest word of any name?"""
+    return 1 if _longest_words().search(word) else 0
 
 
-def names_in(text: str) -> Names:
-    """The names that stand somewhere in a text: none of its sentences has another."""
-    exact, folded_text = _pattern(True)[1], folded(text)
-    return (
-        [name for name in exact if name in text],
-        [name for name in _pattern(False)[1] if name in folded_text],
-    )
+@lru_cache(maxsize=1)
+def _longest_words() -> re.Pattern[str]:
+    names = (name for exact in (True, False) for name in _pattern(exact)[1])
+    return any_of(max(folded(name).split(), key=len) for name in names)
 
 
-def find_corpora(text: str, names: Names | None = None) -> Iterator[tuple[Corpus, int, int]]:
-    """(corpus, start, end) for each place where a text names one. `names` are those that it can have at all."""
+_WORDS = Triggers(_may_name)
+
+
+def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
+    """(corpus, start, end) for each place where a text names one."""
+    small = folded(text)
+    if not _WORDS.of(small):
+        return
     for exact in (True, False):
         pattern, by_name = _pattern(exact)
-        possible = by_name if names is None else names[not exact]
         # Looking for each name is quicker than the pattern, and most texts have none.
-        if not possible or not any(map((text if exact else folded(text)).__contains__, possible)):
+        if not any(map((text if exact else small).__contains__, by_name)):
             continue
         for match in pattern.finditer(text):
             yield by_name[match[0] if exact else folded(match[0])], match.start(), match.end()
@@ -82,9 +86,16 @@ def find_corpora(text: str, names: Names | None = None) -> Iterator[tuple[Corpus
 
 def is_pretraining_corpus(name: str) -> bool:
     """Is a dataset's identifier the name of a body of text that models are pretrained on?"""
-    bare = re.sub(r"[-_ ]", "", name.rsplit("/", 1)[-1].lower())
-    return any(
-        corpus.use == "pretraining"
-        and bare in {re.sub(r"[-_ ]", "", known.rsplit("/", 1)[-1].lower()) for known in corpus.names}
-        for corpus in all_corpora()
+    return _bare(name) in _pretraining()
+
+
+@lru_cache(maxsize=1)
+def _pretraining() -> frozenset[str]:
+    return frozenset(
+        _bare(name) for corpus in all_corpora() if corpus.use == "pretraining" for name in corpus.names
     )
+
+
+def _bare(name: str) -> str:
+    """The name without its owner, in one piece of small letters."""
+    return re.sub(r"[-_ ]", "", name.rsplit("/", 1)[-1].lower())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from bisect import bisect_right
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import accumulate, chain, pairwise, repeat
+from itertools import accumulate, chain, count, pairwise, repeat
 from typing import NamedTuple
 
 from pipelines.extract.licence_table import LicenceId, packaged_data
@@ -35,7 +36,7 @@ class LicenceIndex(NamedTuple):
     identifiers: list[LicenceId]
     pairs: list[frozenset[int]]
     sequences: list[tuple[int, ...]]
-    probes: list[tuple[int, ...]]
+    probes: dict[int, tuple[int, ...]]
     beginnings: list[tuple[int, ...]]
     postings: dict[int, tuple[int, ...]]
     rare: dict[int, tuple[int, ...]]
@@ -73,7 +74,10 @@ class LicenceIndex(NamedTuple):
 
     def _may_be_in(self, number: int, present: set[int]) -> bool:
         """Are most of a text's pairs in the file, by a sample, or at least its first words?"""
-        probes = self.probes[number]
+        probes = self.probes.get(number)
+        if probes is None:
+            pairs = sorted(self.pairs[number])
+            probes = self.probes[number] = tuple(pairs[:: max(1, len(pairs) // PROBES)])
         return 2 * sum(map(present.__contains__, probes)) >= len(probes) or present.issuperset(
             pairs_of(list(self.beginnings[number]))
         )
@@ -94,22 +98,33 @@ def pairs_of(ids: list[int]) -> list[int]:
 @lru_cache(maxsize=1)
 def licence_index() -> LicenceIndex:
     """The index over all packaged texts; built on the first call, in a fraction of a second."""
-    vocabulary: dict[str, int] = {}
-    postings: dict[int, list[int]] = {}
-    index = LicenceIndex([], [], [], [], [], {}, {}, vocabulary, {})
-    for number, entry in enumerate(packaged_data()["texts"]):
-        words = entry["words"].split()
-        ids = [vocabulary.setdefault(SPELLING.get(word, word), len(vocabulary) + 1) for word in words]
+    # A hundred thousand lists are made, none of them garbage: looking for some among them takes a third of the time.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _build()
+    finally:
+        if is_collecting:
+            gc.enable()
+
+
+def _build() -> LicenceIndex:
+    entries = packaged_data()["texts"]
+    texts = [[SPELLING.get(word, word) for word in entry["words"].split()] for entry in entries]
+    # Numbered as they come up first; loops over all words and pairs are those of the library.
+    vocabulary = dict(zip(dict.fromkeys(chain.from_iterable(texts)), count(1), strict=False))
+    postings: defaultdict[int, list[int]] = defaultdict(list)
+    index = LicenceIndex([], [], [], {}, [], {}, {}, vocabulary, {})
+    for number, (entry, words) in enumerate(zip(entries, texts, strict=True)):
+        ids = list(map(vocabulary.__getitem__, words))
         sequence = tuple(pairs_of(ids))
         pairs = frozenset(sequence)
         index.identifiers.append(entry["id"])
         index.pairs.append(pairs)
         index.sequences.append(sequence)
-        index.probes.append(tuple(sorted(pairs)[:: max(1, len(pairs) // PROBES)]))
         index.beginnings.append(tuple(ids[:BEGINNING]))
         index.whole.setdefault(entry["words"], number)
-        for pair in pairs:
-            postings.setdefault(pair, []).append(number)
+        deque(map(list.append, map(postings.__getitem__, pairs), repeat(number)), maxlen=0)
     for british, american in SPELLING.items():
         if american in vocabulary:
             vocabulary[british] = vocabulary[american]

@@ -20,9 +20,17 @@ from pipelines.extract.licence_table import (
     LICENCE_WORD,
     LicenceId,
     licence_facts,
-    may_hold_name,
     name_parts,
     prose_names,
+)
+from pipelines.extract.licence_triggers import (
+    COMMERCIAL_TRIGGERS,
+    CUE_TRIGGERS,
+    CUSTOM_TRIGGER,
+    RESEARCH_TRIGGERS,
+    TERMS,
+    may_name,
+    what_is_told,
 )
 from pipelines.markdown import Document, Link, Sentence, parse_markdown
 
@@ -60,8 +68,8 @@ DECORATION = str.maketrans(dict.fromkeys('*_`"“”‘[](){}|<>', " "))
 
 CUE_AFTER = re.compile(
     r"""
-    \s* (?:['’]s)? [\s\-–]* (?:的|之)? \s*
-    (?: (?:open[-\s]?source|model|community|usage|use|original|style|research|software|public) \s+ ){0,2}
+    \s*+ (?:['’]s)? [\s\-–]*+ (?:的|之)? \s*+
+    (?: (?:open[-\s]?source|model|community|usage|use|original|style|research|software|public) \s++ ){0,2}
     (?: licen[cs](?:e|es|ed|ing)\b | 许可 | 协议 | 授权 | 开源协议 | 开源许可 )
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -81,12 +89,6 @@ CUE_BEFORE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-CUE_TRIGGERS = (
-    *("under", "governed", "covered", "subject", "according", "pursuant", "licen"),
-    *("许可", "协议", "授权"),
-)
-"""Of these, in small letters, at least one stands in whatever CUE_BEFORE matches: looking for words is quicker."""
-
 # What is compared, denied or required of others is not what this work is licensed under.
 NO_STATEMENT_BEFORE = re.compile(
     r"""
@@ -148,12 +150,6 @@ NAMED_CUSTOM = re.compile(
     """,
     re.VERBOSE,
 )
-# At least one of these, in small letters, stands in whatever the patterns of terms without a name match.
-RESEARCH_TRIGGERS = ("research", "academic", "educational", "learning", "scientific", "研究", "学习", "学术")
-COMMERCIAL_TRIGGERS = ("commercial", "商")
-CUSTOM_TRIGGER = "licen"
-UNNAMED_TRIGGERS = (*RESEARCH_TRIGGERS, *COMMERCIAL_TRIGGERS, CUSTOM_TRIGGER)
-
 # A name before another noun is no licence: "Apache 2.0 Competitor". These words may follow one.
 NEXT_WORD = re.compile(r"\s+(?P<word>[A-Za-z]{3,})")
 MAY_FOLLOW = frozenset(
@@ -170,8 +166,11 @@ def find_licence_mentions(text: str) -> list[LicenceMention]:
     passages = list(_passages(document))
     for sentence in passages:
         if sentence.end - sentence.start <= LONGEST_SENTENCE:
-            title = _titles(document, sentence.section)
-            found += _mentions_of(document.prose[sentence.start : sentence.end], sentence.start, title)
+            prose = document.prose[sentence.start : sentence.end]
+            told = what_is_told(prose)
+            if told:
+                title = _titles(document, sentence.section)
+                found += _mentions_of(prose, told, sentence.start, title)
     addresses = 0
     for link in document.links:
         if link.is_image:
@@ -191,7 +190,8 @@ def mentions_in_plain_text(text: str, start: int, end: int) -> list[LicenceMenti
     found: list[LicenceMention] = []
     for match in PLAIN_PARAGRAPH.finditer(text, start, end):
         if match.end() - match.start() <= LONGEST_SENTENCE:
-            found += _mentions_of(match.group(), match.start(), "")
+            prose = match.group()
+            found += _mentions_of(prose, what_is_told(prose), match.start(), "")
     return found
 
 
@@ -216,11 +216,12 @@ def _titles(document: Document, section: int | None) -> str:
     return " / ".join((*found.path[-1:], found.title))
 
 
-def _mentions_of(prose: str, offset: int, title: str) -> Iterator[LicenceMention]:
-    """Mentions in one passage; `offset` is where it begins, `title` the heading above it."""
-    seen = list(_names(prose, title))
+def _mentions_of(prose: str, told: int, offset: int, title: str) -> Iterator[LicenceMention]:
+    """Mentions in one passage, of whose words `told` is known; `offset` is where it begins, `title` the heading above it."""
+    seen = list(_names(prose, title)) if may_name(told, title) else []
     named = _without_repetition(prose, [one for one in seen if one.licence])
-    found = sorted(named + list(_unnamed(prose, named, seen)), key=lambda one: one.start)
+    unnamed = list(_unnamed(prose, named, seen)) if told & TERMS else []
+    found = sorted(named + unnamed, key=lambda one: one.start)
     reached = 0
     for one in found:
         for scope in scopes_of(prose, one.start, one.end, reached, title):
@@ -251,8 +252,6 @@ def _passage(prose: str, found: _Found, offset: int) -> tuple[int, int]:
 
 def _names(prose: str, title: str) -> Iterator[_Found]:
     """Names of licences; without an identifier where the sentence only compares or denies."""
-    if not may_hold_name(prose):
-        return
     names = prose_names()
     parts = [(start, end, part) for start, end, key in name_parts(prose) for part in key]
     index = 0
@@ -329,8 +328,6 @@ def _unnamed(prose: str, named: list[_Found], seen: list[_Found]) -> Iterator[_F
     """Terms without a name, where the sentence's named licence does not say the same already."""
     prose = _clean(prose)
     words = folded(prose)
-    if not any(map(words.__contains__, UNNAMED_TRIGGERS)):
-        return
     restricted = {
         restriction
         for one in named

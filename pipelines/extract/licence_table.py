@@ -207,14 +207,10 @@ def _parts_of(written: str) -> Key:
     return _SAME.get(word, (word,))
 
 
-def may_hold_name(text: str) -> bool:
-    """Does any word begin a name of `prose_names`? Most passages hold none, and this is soon told."""
-    return any(map(_begins_name, NAME_PART.findall(text)))
-
-
-@lru_cache(maxsize=1 << 14)
-def _begins_name(written: str) -> bool:
-    return any(part in prose_names() for part in _parts_of(written))
+def name_parts_in(word: str) -> tuple[bool, bool]:
+    """Does a word begin a name of `prose_names`, and has it what one of `strong_names` cannot do without?"""
+    parts = [part for written in NAME_PART.findall(word) for part in _parts_of(written)]
+    return not prose_names().keys().isdisjoint(parts), not telling_parts().isdisjoint(parts)
 
 
 LICENCE_WORD = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)
@@ -234,6 +230,12 @@ def strong_names() -> Mapping[Key, LicenceId]:
                 if not LICENCE_WORD.search(name):
                     found.setdefault(name_key(name), facts.id)
     return MappingProxyType(found)
+
+
+@lru_cache(maxsize=1)
+def telling_parts() -> frozenset[str]:
+    """Of these at least one is among the parts of whatever holds one of `strong_names`: of each its longest."""
+    return frozenset(max(key, key=len) for key in strong_names())
 
 
 @lru_cache(maxsize=1)

@@ -216,8 +216,13 @@ ARXIV_MENTION = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_ARXIV_TRIGGERS = ("arxiv", "eprint", "/papers/")
-"""Of these, in small letters, at least one stands in whatever ARXIV_MENTION matches: looking for words is quicker."""
+_ARXIV_TRIGGER = re.compile(r"arxiv|eprint|/papers/")
+_BEFORE_TRIGGER = {
+    "arxiv": (len("10.48550/"), 0),
+    "eprint": (0,),
+    "/papers/": (len("huggingface.co"), len("hf.co")),
+}
+"""What ARXIV_MENTION matches has one of these in small letters, and begins so many characters before it."""
 
 DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>{}\[\]|\\^`\u3000-\u303f\uff00-\uffef]{1,200}")
 
@@ -225,13 +230,23 @@ DOI = re.compile(r"10\.[0-9]{4,9}/[^\s\"<>{}\[\]|\\^`\u3000-\u303f\uff00-\uffef]
 def find_arxiv_ids(text: str) -> list[tuple[str, int, int]]:
     """(number without version, start, end of the number) of papers named in prose, BibTeX and addresses."""
     found: list[tuple[str, int, int]] = []
-    if not any(map(folded(text).__contains__, _ARXIV_TRIGGERS)):
-        return found
-    for match in ARXIV_MENTION.finditer(text):
+    for match in _arxiv_mentions(text):
         identifier = match["id"] if match["id"][0].isdigit() else _old_arxiv_id(match["id"])
         if id_problem(ArtifactKind.ARXIV, identifier) is None:
             found.append((identifier, match.start("id"), match.end("id")))
     return found
+
+
+def _arxiv_mentions(text: str) -> Iterator[re.Match[str]]:
+    """What ARXIV_MENTION finds, tried only where a match can begin."""
+    reached = 0
+    for trigger in _ARXIV_TRIGGER.finditer(folded(text)):
+        # An address is named by its host: the match begins before the trigger.
+        for start in (trigger.start() - before for before in _BEFORE_TRIGGER[trigger.group()]):
+            if start >= reached and (match := ARXIV_MENTION.match(text, start)):
+                yield match
+                reached = match.end()
+                break
 
 
 def _old_arxiv_id(identifier: str) -> str:

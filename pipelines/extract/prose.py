@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipelines.extract.base import Source, rounded
-from pipelines.extract.corpora import find_corpora, names_in
+from pipelines.extract.corpora import find_corpora
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_dois, find_pip_installs
@@ -51,6 +51,8 @@ ABOUT_TRAINING = re.compile(
 MEASURED_OR_COMPARED = re.compile(
     r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
 )
+
+BIBTEX = re.compile(r"eprint\s*=|@\w+\{")
 
 _DATA_TOPICS = frozenset(
     {Topic.DATA, Topic.TRAINING, Topic.COLLECTION, Topic.COMPOSITION, Topic.PREPROCESSING}
@@ -204,7 +206,7 @@ def _link(
 ) -> Evidence:
     topics = places.topics(position)
     passage = source.text[start:end]
-    in_bibtex = bool(re.search(r"eprint\s*=|@\w+\{", source.text[max(0, position - 400) : position + 20]))
+    in_bibtex = bool(BIBTEX.search(source.text, max(0, position - 400), position + 20))
     return source.quote(
         "link",
         start,
@@ -229,7 +231,6 @@ def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
 def _sentences(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     said: Counter[tuple[str, str | None]] = Counter()
     named: set[tuple[str, str]] = set()
-    corpora = names_in(source.text)
     for found in document.sentences():
         start, end, sentence = found.start, found.end, source.text[found.start : found.end]
         for says, about in statements_in(sentence):
@@ -238,7 +239,7 @@ def _sentences(source: Source, document: Document, places: _Places) -> Iterator[
             said[says, about] += 1
             if said[says, about] <= EACH_STATEMENT:
                 yield source.quote("statement", start, end, says=says, about=about)
-        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence, corpora)}
+        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence)}
         told = _use_of_corpora(sentence, places, start) if mentioned else None
         for corpus in mentioned.values() if told is not None else ():
             context = told or corpus.use

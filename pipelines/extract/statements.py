@@ -7,8 +7,9 @@ is told from its nouns. English and Chinese.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from pipelines.extract.base import folded
+from pipelines.extract.base import Triggers, bits_of, folded
 
 _DATA = r"data(?:sets?)?|corp(?:us|ora)|conversations|instructions|annotations|dialogues"
 _WEIGHTS = r"weights?|checkpoints?|parameters|models?"
@@ -101,11 +102,8 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
 }
 """Of these, in small letters, at least one stands in whatever a pattern matches: looking for words is quicker."""
 
-_IN_ANY = tuple((says, pattern, TRIGGERS[says]) for says, pattern in STATEMENTS.items())
-_IN_ASCII = tuple(
-    (says, pattern, tuple(trigger for trigger in triggers if trigger.isascii()))
-    for says, pattern, triggers in _IN_ANY
-)
+_TRIGGERS = Triggers(bits_of([TRIGGERS[says] for says in STATEMENTS]))
+_BY_BIT = tuple((1 << bit, says, pattern) for bit, (says, pattern) in enumerate(STATEMENTS.items()))
 
 FIRST_PERSON = re.compile(
     r"\b(?:we|our|ours|us|this\s+(?:model|paper|work|project|repo(?:sitory)?|dataset)|please\s+cite|official|introduc(?:e|ing))\b|我们|本(?:项目|文|模型)",
@@ -121,18 +119,20 @@ _LONGEST = 1500
 
 def statements_in(sentence: str) -> list[tuple[str, str | None]]:
     """(what it says, what about) for each pattern that a sentence satisfies."""
-    if len(sentence) > _LONGEST:
-        sentence = sentence[:_LONGEST]
+    return list(_statements_in(sentence[:_LONGEST]))
+
+
+# One family of models says much the same on all its cards.
+@lru_cache(maxsize=4096)
+def _statements_in(sentence: str) -> tuple[tuple[str, str | None], ...]:
     found: list[tuple[str, str | None]] = []
-    words = folded(sentence)
-    has = words.__contains__
-    for says, pattern, triggers in _IN_ASCII if words.isascii() else _IN_ANY:
-        if not any(map(has, triggers)):
-            continue
-        match = pattern.search(sentence)
-        if match and not (says == "sign_up" and NOT_NEEDED.search(sentence)):
-            found.append((says, _about(sentence, match)))
-    return found
+    has = _TRIGGERS.of(folded(sentence))
+    for bit, says, pattern in _BY_BIT:
+        if has & bit:
+            match = pattern.search(sentence)
+            if match and not (says == "sign_up" and NOT_NEEDED.search(sentence)):
+                found.append((says, _about(sentence, match)))
+    return tuple(found)
 
 
 def _about(sentence: str, match: re.Match[str]) -> str | None:

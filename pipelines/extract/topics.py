@@ -69,7 +69,10 @@ TEMPLATE = re.compile(
 )
 """Words of a form that nobody filled in."""
 
-_TEMPLATE_TRIGGERS = ("information", "todo", "tbd", "{{", "<!--", "modelcard", "to be", "待补充")
+_TEMPLATE_TRIGGERS = (
+    *("more information needed", "more information]", "todo", "tbd", "{{", "<!--", "modelcard aims"),
+    *("to be added", "to be completed", "to be filled", "待补充"),
+)
 """Of these, in small letters, at least one stands in whatever TEMPLATE matches: looking for words is quicker."""
 
 _OF_LIMITATIONS = re.compile(
@@ -85,14 +88,15 @@ _MARKUP = re.compile(
 )
 
 
-_ADDRESSED = re.compile(r"\b(?:you|your|you're|you'd|you'll|yourself)\b|[你您]", re.IGNORECASE)
+# In small letters, so that the search leaps to the next of these words. "You're" and the like begin with one of them.
+_ADDRESSED = re.compile(r"you(?<!\wyou)(?:r(?:self)?)?\b")
 _ADDRESSED_SHARE = 0.012
 """Words that address the reader, of all words: from here on a section says what to do rather than what was done."""
 
 
 def is_instruction(body: str, words: int) -> bool:
     """Does a section tell its readers what they can do, rather than what its authors did?"""
-    addressed = len(_ADDRESSED.findall(body))
+    addressed = len(_ADDRESSED.findall(folded(body))) + body.count("你") + body.count("您")
     return addressed >= 2 and addressed >= _ADDRESSED_SHARE * words
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from functools import lru_cache
 
-from pipelines.extract.base import Source, rounded
+from pipelines.extract.base import Source, folded, rounded
 from pipelines.model import Evidence
 
 
@@ -172,34 +172,66 @@ SIZE = re.compile(r"[0-9]{1,15}")
 _PATHS = 8
 
 
+# In small letters, something of this stands in whatever the pattern of that name matches: most paths have none of it.
+_NOT_OURS = ("third", "vendor", "node_modules", "site-packages", ".git/")
+_TEST = ("test", ".github/", "ci/")
+_EXAMPLE = ("example", "recipes", "cookbook", "sample", "tutorial")
+_DOCS_ENDS = (".md", ".mdx", ".rst", ".ipynb", ".txt", "mkdocs.yml", "mkdocs.yaml")
+_CONFIG_ENDS = (".yaml", ".yml", ".json", ".toml", ".gin", ".cfg")
+_WEIGHTS = (
+    ".bin",
+    ".safetensors",
+    ".pt",
+    ".ckpt",
+    ".gguf",
+    ".ggml",
+    ".h5",
+    ".msgpack",
+    ".npz",
+    ".onnx",
+    "pytorch_model",
+)
+_LICENCE = ("licen", "copying", "policy")
+
+
 @lru_cache(maxsize=16_384)
 def _named(component: str) -> frozenset[TreeRole]:
     """The roles that one folder or file name of a path tells; no name reaches over a slash."""
     return frozenset(role for role, pattern in PATH_ROLES if pattern.search(component))
 
 
+@lru_cache(maxsize=16_384)
+def _of_name(name: str) -> frozenset[TreeRole]:
+    """The roles that the name of a file alone tells."""
+    return frozenset(role for role, pattern in NAME_ROLES if pattern.search(name))
+
+
 def path_roles(path: str, size: int = 0) -> frozenset[TreeRole]:
     """The roles of one file, from its path (and its size in bytes, for data files)."""
-    if NOT_OURS.search(path):
+    small = folded(path)
+    has = small.__contains__
+    if any(map(has, _NOT_OURS)) and NOT_OURS.search(path):
         return frozenset()
     roles: set[TreeRole] = set()
     *folders, name = path.split("/")
     is_code = bool(CODE_FILE.search(name))
-    if TEST_PATH.search(path):
+    if any(map(has, _TEST)) and TEST_PATH.search(path):
         return frozenset({TreeRole.TEST}) if is_code else frozenset()
     if is_code:
         roles.add(TreeRole.CODE)
         roles = roles.union(_named(name), _named(name.rsplit(".", 1)[0]), *map(_named, folders))
         if path.lower().endswith("setup.py"):
             roles = {TreeRole.CODE}
-    if folders and EXAMPLE_FILE.search(path):
+    if folders and any(map(has, _EXAMPLE)) and EXAMPLE_FILE.search(path):
         roles.add(TreeRole.EXAMPLE)
-    if DOCS_FILE.search(path):
+    # A pattern that ends at the end also ends before a line end there.
+    ends = small.removesuffix("\n")
+    if ends.endswith(_DOCS_ENDS) and DOCS_FILE.search(path):
         roles.add(TreeRole.DOCS)
-    roles.update(role for role, pattern in NAME_ROLES if pattern.search(name))
-    if CONFIG_FILE.search(path) and not NOT_TRAINING_CONFIG.search(name):
+    roles |= _of_name(name)
+    if ends.endswith(_CONFIG_ENDS) and CONFIG_FILE.search(path) and not NOT_TRAINING_CONFIG.search(name):
         roles.add(TreeRole.CONFIG)
-    if WEIGHT_FILE.search(path) and not NOT_WEIGHTS.search(path):
+    if any(map(has, _WEIGHTS)) and WEIGHT_FILE.search(path) and not NOT_WEIGHTS.search(path):
         roles.add(TreeRole.WEIGHTS)
     elif (
         not is_code
@@ -209,7 +241,7 @@ def path_roles(path: str, size: int = 0) -> frozenset[TreeRole]:
         and not NOT_DATA.search(path)
     ):
         roles.add(TreeRole.DATA_FILE)
-    if not is_code and LICENCE_FILE.search(path):
+    if not is_code and any(map(has, _LICENCE)) and LICENCE_FILE.search(path):
         roles.add(TreeRole.LICENCE)
     return frozenset(roles)
 
