@@ -22,6 +22,7 @@ from db.rated_from import load_rated_from, save_rated_from
 from db.runs import load_run_ratings, load_slugs, save_done
 from db.save import save_extractions, save_proposals
 from db.session import session_scope
+from db.standing import load_changed
 from db.values import StoredSnapshot
 from pipelines.claims import contradictions
 from pipelines.errors import StorageError
@@ -172,7 +173,11 @@ def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id:
         for found in reversed(contradictions(evidence))
     }
     with write_scope(context.engine) as session:
-        save_proposals(session, proposals, run_id, context.clock(), claims)
+        changed = load_changed(session, proposals, claims)
+        new = [proposal for proposal in proposals if proposal.slug in changed]
+        if new:
+            against = {cell: claim for cell, claim in claims.items() if cell[0] in changed}
+            save_proposals(session, new, run_id, context.clock(), against)
         save_rated_from(session, digests)
         save_done(session, run_id, list(digests), context.clock())
 

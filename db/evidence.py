@@ -7,8 +7,10 @@ from its column where the extractors of today have written it.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Row, Select, Text, bindparam, select, type_coerce
@@ -20,10 +22,13 @@ from db.models import EvidenceRow, ExtractionRow
 from db.states import PartState
 from db.values import StoredSnapshot
 from pipelines.errors import StorageError
-from pipelines.model import Evidence, FieldValue, JsonValue, Quote
+from pipelines.known import Made, Maker, Pieces
+from pipelines.model import ArtifactRef, Evidence, FieldValue, JsonValue, Quote
 
 PARSED_TOGETHER = 1000
 """Rows whose JSON is parsed in one go."""
+
+_EvidenceRow = Row[*tuple[Any, ...]]  # Any: columns have many types
 
 
 @cache
@@ -33,7 +38,6 @@ def _query() -> Select[*tuple[Any, ...]]:  # Any: columns have many types
     return (
         select(
             EvidenceRow.id,
-            EvidenceRow.snapshot_id,
             EvidenceRow.extraction_id,
             type_coerce(EvidenceRow.kind, plain),
             type_coerce(EvidenceRow.key, plain),
@@ -63,18 +67,42 @@ def load_evidence_of(
     those that other versions of the extractors have written are worked out anew.
     """
     query = _query()
-    session.flush()
     if kinds is not None:
         query = query.where(EvidenceRow.kind.in_(sorted(kinds)))
-    standing = [state.standing for state in states if state.standing is not None]
-    by_id = {snapshot.id: snapshot for snapshot in standing}
-    found: dict[int, list[Evidence]] = {}
-    for ids in chunks(extractions[snapshot_id] for snapshot_id in by_id if snapshot_id in extractions):
-        # By the connection: a session takes twice as long to hand on rows.
-        rows = session.connection().execute(query, {"extractions": ids})
-        for some in rows.partitions(PARSED_TOGETHER):
-            _add_evidence(found, some, by_id, keyed)
-    return [item for snapshot in standing for item in found.get(snapshot.id, ())]
+    sources = _sources(states, extractions, keyed)
+    found: dict[int, list[Evidence]] = {extraction_id: [] for extraction_id in sources}
+    for rows in _load_rows(session, query, sources):
+        for item, row in zip(_evidence_from(rows, sources), rows, strict=True):
+            found[row[1]].append(item)
+    return [item for items in found.values() for item in items]
+
+
+def load_makers(
+    session: Session,
+    states: Iterable[PartState],
+    extractions: Mapping[int, int],
+    *,
+    keyed: Collection[int] = (),
+) -> dict[ArtifactRef, dict[str, Maker]]:
+    """`load_evidence_of` for those who ask by artifact and kind, and never for most of it: what makes it of its rows.
+
+    Raises StorageError when that finds a row that is no evidence.
+    """
+    sources = _sources(states, extractions, keyed)
+    found: dict[ArtifactRef, dict[str, list[_EvidenceRow]]] = {}
+    for rows in _load_rows(session, _query(), sources):
+        for extraction_id, of_extraction in groupby(rows, key=itemgetter(1)):
+            of_artifact = found.setdefault(sources[extraction_id][0].ref, {})
+            for row in of_extraction:
+                of_kind = of_artifact.get(row[2])
+                if of_kind is None:
+                    of_artifact[row[2]] = [row]
+                else:
+                    of_kind.append(row)
+    return {
+        ref: {unescape_text(kind): partial(_pieces, rows, sources) for kind, rows in kinds.items()}
+        for ref, kinds in found.items()
+    }
 
 
 def load_extractions_by(session: Session, version: str, snapshot_ids: Iterable[int]) -> dict[int, int]:
@@ -88,38 +116,95 @@ def load_extractions_by(session: Session, version: str, snapshot_ids: Iterable[i
     return found
 
 
-def _add_evidence(
-    found: dict[int, list[Evidence]],
-    rows: Sequence[Row[*tuple[Any, ...]]],  # Any: columns have many types
-    snapshots: Mapping[int, StoredSnapshot],
-    keyed: Collection[int],
-) -> None:
-    """Add the evidence of some rows to that of its snapshots."""
-    values = _parsed([row[10] for row in rows])
-    fields = iter(_parsed([row[9] for row in rows if row[8] is not None]))
-    for row, value in zip(rows, values, strict=True):
-        row_id, snapshot_id, extraction_id, kind, key, start, end, text, path, _, _ = row
-        where: Quote | FieldValue
-        if text is not None:
-            where = Quote(start=start, end=end, text=unescape_text(text))
-        elif path is not None:
-            where = FieldValue(path=unescape_text(path), value=next(fields))
-        else:
-            raise StorageError(f"evidence {row_id} is neither a quote nor a field")
-        snapshot = snapshots[snapshot_id]
-        item = Evidence(
-            kind=unescape_text(kind),
-            ref=snapshot.ref,
-            part=snapshot.part,
-            url=snapshot.url,
-            fetched_at=snapshot.fetched_at,
-            sha256=snapshot.sha256,
-            where=where,
-            value=value,
-        )
-        if extraction_id in keyed:
-            item.keep_key(key)
-        found.setdefault(snapshot_id, []).append(item)
+def _sources(
+    states: Iterable[PartState], extractions: Mapping[int, int], keyed: Collection[int]
+) -> dict[int, tuple[StoredSnapshot, bool]]:
+    """By extraction, in the order of the parts: the snapshot that it read, and whether its identities hold."""
+    standing = [state.standing for state in states]
+    found = {}
+    for snapshot in standing:
+        if snapshot is not None and (extraction := extractions.get(snapshot.id)) is not None:
+            found[extraction] = snapshot, extraction in keyed
+    return found
+
+
+def _load_rows(
+    session: Session, query: Select[*tuple[Any, ...]], extractions: Iterable[int]
+) -> Iterator[Sequence[_EvidenceRow]]:
+    """The evidence of some extractions, many rows at a time, by extraction and in its order."""
+    session.flush()
+    for ids in chunks(extractions):
+        # By the connection: a session takes twice as long to hand on rows.
+        yield from session.connection().execute(query, {"extractions": ids}).partitions(PARSED_TOGETHER)
+
+
+_Sources = Mapping[int, tuple[StoredSnapshot, bool]]
+
+
+def _evidence_from(rows: Sequence[_EvidenceRow], sources: _Sources) -> list[Evidence]:
+    """The evidence that some rows hold. Raises StorageError where one of them holds none."""
+    values = _parsed([row[9] for row in rows])
+    fields = iter(_parsed([row[8] for row in rows if row[7] is not None]))
+    return [
+        _evidence(row, value, None if row[7] is None else next(fields), sources)
+        for row, value in zip(rows, values, strict=True)
+    ]
+
+
+def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _Sources) -> Evidence:
+    """The piece of a row whose JSON has been parsed."""
+    row_id, extraction_id, kind, key, start, end, text, path, _, _ = row
+    where: Quote | FieldValue
+    if text is not None:
+        where = Quote(start=start, end=end, text=unescape_text(text))
+    elif path is not None:
+        where = FieldValue(path=unescape_text(path), value=field)
+    else:
+        raise StorageError(f"evidence {row_id} is neither a quote nor a field")
+    snapshot, is_keyed = sources[extraction_id]
+    item = Evidence(
+        kind=unescape_text(kind),
+        ref=snapshot.ref,
+        part=snapshot.part,
+        url=snapshot.url,
+        fetched_at=snapshot.fetched_at,
+        sha256=snapshot.sha256,
+        where=where,
+        value=value,
+    )
+    if is_keyed:
+        item.keep_key(key)
+    return item
+
+
+class _Stored:
+    """Rows of one kind, in the order of evidence: their values are parsed together, the rest one by one."""
+
+    __slots__ = ("_rows", "_sources", "values")
+
+    def __init__(self, rows: Sequence[_EvidenceRow], sources: _Sources) -> None:
+        self._rows = rows
+        self._sources = sources
+        self.values = _parsed([row[9] for row in rows])
+
+    def make(self, place: int) -> Evidence:
+        """The piece at this place."""
+        row = self._rows[place]
+        field = None if row[7] is None else _parsed([row[8]])[0]
+        return _evidence(row, self.values[place], field, self._sources)
+
+
+def _pieces(rows: Sequence[_EvidenceRow], sources: _Sources) -> Pieces:
+    """The evidence of one artifact and kind that some rows hold."""
+    order = []
+    for row in rows:
+        snapshot, is_keyed = sources[row[1]]
+        start, path = (row[4], "") if row[7] is None else (-1, unescape_text(row[7]))
+        order.append((snapshot.part, start, path, row[3] if is_keyed else None))
+    if any(place[3] is None for place in order):
+        # Identities decide between pieces at one place, and some of these have to be worked out.
+        return Made(_evidence_from(rows, sources))
+    return _Stored([rows[number] for number in sorted(range(len(rows)), key=order.__getitem__)], sources)
 
 
 def _parsed(texts: Sequence[str | None]) -> list[JsonValue]:

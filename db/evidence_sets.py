@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from sqlalchemy.orm import Session
 
-from db.evidence import load_evidence_of, load_extractions_by
+from db.evidence import load_extractions_by, load_makers
 from db.states import PartState, load_states, load_understood
 from db.values import StoredSnapshot
 from pipelines.evidence import EvidenceSet, Reading
 from pipelines.extract import EXTRACTOR_VERSION
-from pipelines.model import ArtifactRef, Evidence, JsonValue, Passage, Project, VisitStatus, digest_of
+from pipelines.known import Known
+from pipelines.model import ArtifactRef, JsonValue, Passage, Project, VisitStatus, digest_of
 from pipelines.propose import rules_version
 from pipelines.rubric import Rubric
 
@@ -29,11 +31,18 @@ class Inputs:
     extractions: Mapping[int, int]
     latest: frozenset[int]
     waiting: tuple[StoredSnapshot, ...]
+    _readings: dict[ArtifactRef, tuple[Reading, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _digests: dict[ArtifactRef, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def of(self, project: Project) -> list[PartState]:
-        """The states of a project's parts, by artifact and part."""
-        refs = sorted({artifact.ref for artifact in project.artifacts})
-        return [state for ref in refs for state in self.states.get(ref, ())]
+    def readings_of(self, ref: ArtifactRef) -> tuple[Reading, ...]:
+        """How reading an artifact's parts went. Many projects share an artifact, so they are made once."""
+        found = self._readings.get(ref)
+        if found is None:
+            states = self.states.get(ref, ())
+            found = self._readings[ref] = tuple([_reading(state) for state in states])
+        return found
 
     def digest(self, project: Project, rubric: Rubric) -> str:
         """Names all that proposals are made of: project, readings, evidence, rules and rubric.
@@ -41,19 +50,33 @@ class Inputs:
         When something was read is left out, and so is whether its bytes came again or were said to
         be unchanged: rules are told, and do not ask.
         """
-        parts: list[JsonValue] = []
-        for state in self.of(project):
-            reading, standing = _reading(state), state.standing
-            is_read = reading.is_readable and not reading.stale
-            how = ["read"] if is_read else [reading.status.value, reading.stale, reading.reason]
-            extraction = None if standing is None else self.extractions.get(standing.id)
-            parts.append([str(reading.ref), reading.part, reading.url, how, extraction])
+        parts = [[str(ref), self._digest_of(ref)] for ref in _sorted_refs([project])]
         entry = [
             [project.slug, project.name, project.org, project.homepage],
             [project.llmbase, project.rlbase],
             [[str(a.ref), a.role.value, a.origin.value, _named_by(a.named_by)] for a in project.artifacts],
         ]
         return digest_of([rules_version(), rubric.digest, EXTRACTOR_VERSION, entry, parts])
+
+    def _digest_of(self, ref: ArtifactRef) -> str:
+        """The part of an artifact in what proposals are made of."""
+        found = self._digests.get(ref)
+        if found is None:
+            parts: list[JsonValue] = []
+            for state, reading in zip(self.states.get(ref, ()), self.readings_of(ref), strict=True):
+                standing = state.standing
+                is_read = reading.is_readable and not reading.stale
+                how = ["read"] if is_read else [reading.status.value, reading.stale, reading.reason]
+                extraction = None if standing is None else self.extractions.get(standing.id)
+                parts.append([reading.part, reading.url, how, extraction])
+            found = self._digests[ref] = digest_of(parts)
+        return found
+
+
+def _sorted_refs(projects: Iterable[Project]) -> list[ArtifactRef]:
+    """The artifacts of some projects in order, as artifacts are compared; by a key, which is quicker."""
+    refs = {artifact.ref for project in projects for artifact in project.artifacts}
+    return sorted(refs, key=attrgetter("kind", "id"))
 
 
 def _named_by(passage: Passage | None) -> JsonValue:
@@ -80,21 +103,12 @@ def load_inputs(session: Session, projects: Sequence[Project]) -> Inputs:
 
 def load_sets(session: Session, projects: Sequence[Project], inputs: Inputs) -> list[EvidenceSet]:
     """All that the rules may know of some projects. Evidence that several of them have is loaded once."""
-    wanted = {state.visit.ref for project in projects for state in inputs.of(project)}
-    states = [state for ref in sorted(wanted) for state in inputs.states[ref]]
-    by_ref: dict[ArtifactRef, list[Evidence]] = {}
-    for item in load_evidence_of(session, states, inputs.extractions, keyed=inputs.latest):
-        by_ref.setdefault(item.ref, []).append(item)
+    refs = _sorted_refs(projects)
+    states = [state for ref in refs for state in inputs.states.get(ref, ())]
+    makers = load_makers(session, states, inputs.extractions, keyed=inputs.latest)
+    known = {ref: Known(ref, inputs.readings_of(ref), makers.get(ref)) for ref in refs}
     return [
-        EvidenceSet(
-            project=project,
-            evidence=tuple(
-                item
-                for ref in sorted({artifact.ref for artifact in project.artifacts})
-                for item in by_ref.get(ref, ())
-            ),
-            readings=tuple(_reading(state) for state in inputs.of(project)),
-        )
+        EvidenceSet.of_known(project, {artifact.ref: known[artifact.ref] for artifact in project.artifacts})
         for project in projects
     ]
 

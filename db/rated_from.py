@@ -22,7 +22,9 @@ def load_rated_from(session: Session, slugs: Iterable[str]) -> dict[str, str]:
 
 def save_rated_from(session: Session, digests: Mapping[str, str]) -> None:
     """Note what projects were rated from, in the transaction that stores their proposals."""
-    ids = project_ids(session, digests)
-    rows = [{"id": ids[slug], "rated_from": digest} for slug, digest in digests.items()]
+    before = load_rated_from(session, digests)
+    new = {slug: digest for slug, digest in digests.items() if before.get(slug) != digest}
+    ids = project_ids(session, new)
+    rows = [{"id": ids[slug], "rated_from": digest} for slug, digest in new.items()]
     if rows:
         session.execute(update(ProjectRow), rows)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipelines.artifact_ids import id_problem, same_thing
-from pipelines.extract.corpora import is_pretraining_corpus
 from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Evidence, Origin, Passage, Project, Role
 
 LINEAGE_DEPTH = 3
@@ -205,6 +204,9 @@ def _role(ref: ArtifactRef, item: Evidence, source_role: Role, owners: frozenset
     if ref.kind is ArtifactKind.PYPI:
         return Role.PACKAGE
     if ref.kind is ArtifactKind.HF_DATASET:
+        # A night follows its first link long after its first request, and importing the extractors takes a while.
+        from pipelines.extract.corpora import is_pretraining_corpus
+
         from_base = source_role in (Role.LLM_WEIGHTS, Role.LLM_DATA)
         if from_base or PRETRAINING_PASSAGE.search(item.passage) or is_pretraining_corpus(ref.id):
             return Role.LLM_DATA

@@ -202,7 +202,7 @@ def write_calibration(calibration: Calibration, rules: Mapping[str, Rule]) -> st
 
 def parse_calibration(text: str) -> Calibration:
     """The calibration that the text of a data file holds."""
-    found = yaml.safe_load(text)
+    found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return Calibration(
         rows={
             (dimension, because): (right, n)
@@ -221,4 +221,9 @@ def load_calibration() -> Calibration:
 
 def confidence_of(rule: Rule, row: Row) -> float:
     """How often proposals of this row are right, by the calibration that comes with the rules."""
-    return load_calibration().confidence(rule.dimension, row.because, row.confidence)
+    return _confidence(rule.dimension, row.because, row.confidence)
+
+
+@lru_cache(maxsize=1024)
+def _confidence(dimension: str, because: str, expected: float) -> float:
+    return load_calibration().confidence(dimension, because, expected)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property, wraps
-from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import TypeVar, cast
 
+from pipelines.known import Known, in_order, known_of
+from pipelines.known import Reading as Reading
 from pipelines.model import (
     MAIN_PART,
+    Artifact,
     ArtifactKind,
     ArtifactRef,
     Evidence,
     JsonValue,
+    Origin,
     Project,
-    Quote,
     Role,
     VisitStatus,
 )
@@ -57,34 +58,6 @@ EVIDENCE_KINDS: dict[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """How the latest attempt to read one part of an artifact ended.
-
-    `stale` means: the attempt was denied or failed, and what an earlier one read still stands.
-    """
-
-    ref: ArtifactRef
-    part: str
-    url: str
-    status: VisitStatus
-    at: datetime
-    reason: str = ""
-    stale: bool = False
-
-    @property
-    def is_readable(self) -> bool:
-        """Is there something to read: of this night, or of an earlier one?"""
-        if self.status is VisitStatus.MISSING:
-            return False
-        return self.stale or self.status in (VisitStatus.OK, VisitStatus.UNCHANGED)
-
-    @property
-    def is_unknown(self) -> bool:
-        """Nothing was read, and that says nothing about the project."""
-        return not self.is_readable and self.status is not VisitStatus.MISSING
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvidenceSet:
     """All that the rules may know of one project: its artifacts, the evidence, how reading went.
@@ -95,48 +68,47 @@ class EvidenceSet:
 
     project: Project
     evidence: tuple[Evidence, ...]
-    readings: tuple[Reading, ...] = ()
-    _by_kind: dict[str, dict[ArtifactRef, list[Evidence]]] = field(init=False, repr=False, compare=False)
-    _by_ref: dict[ArtifactRef, list[Reading]] = field(init=False, repr=False, compare=False)
-    _kept: dict[Hashable, object] = field(init=False, repr=False, compare=False, default_factory=dict)
+    readings: tuple[Reading, ...] = field(default_factory=tuple)
+    _known: Mapping[ArtifactRef, Known] = field(init=False, repr=False, compare=False)
+    _groups: dict[Hashable, _Group] = field(init=False, repr=False, compare=False, default_factory=dict)
+    kept: dict[Hashable, object] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What was worked out once for this set, by what it is (a function, a rule)."""
 
     def __post_init__(self) -> None:
-        ordered = _ordered(self.evidence)
-        object.__setattr__(self, "evidence", ordered)
-        by_kind: dict[str, dict[ArtifactRef, list[Evidence]]] = {}
-        for ref, of_ref in groupby(ordered, key=_ref_of):
-            for item in of_ref:
-                of_kind = by_kind.get(item.kind)
-                if of_kind is None:
-                    of_kind = by_kind[item.kind] = {}
-                items = of_kind.get(ref)
-                if items is None:
-                    of_kind[ref] = [item]
-                else:
-                    items.append(item)
-        by_ref: dict[ArtifactRef, list[Reading]] = {}
-        for reading in self.readings:
-            by_ref.setdefault(reading.ref, []).append(reading)
-        object.__setattr__(self, "_by_kind", by_kind)
-        object.__setattr__(self, "_by_ref", by_ref)
+        object.__setattr__(self, "evidence", in_order(self.evidence))
+        object.__setattr__(self, "_known", known_of(self.evidence, self.readings))
+
+    @classmethod
+    def of_known(cls, project: Project, known: Mapping[ArtifactRef, Known]) -> EvidenceSet:
+        """The set of a project from what is known of its artifacts, which other sets may share."""
+        made = cls.__new__(cls)
+        for name, value in (("project", project), ("_known", known), ("_groups", {}), ("kept", {})):
+            object.__setattr__(made, name, value)
+        return made
+
+    def __getattr__(self, name: str) -> object:
+        # Of a set made from what is known, all evidence is put together when somebody asks: rules do not.
+        if name == "evidence":
+            found: object = in_order([item for known in self._known.values() for item in known.everything()])
+        elif name == "readings":
+            found = tuple([reading for ref in sorted(self._known) for reading in self._known[ref].readings])
+        else:
+            raise AttributeError(name)
+        object.__setattr__(self, name, found)
+        return found
 
     def once(self, what: Hashable, work_out: Callable[[], Worth]) -> Worth:
         """What `work_out` gives, worked out on the first call for `what` (a function, a rule) and kept."""
         try:
-            return cast("Worth", self._kept[what])
+            return cast("Worth", self.kept[what])
         except KeyError:
-            found = self._kept[what] = work_out()
+            found = self.kept[what] = work_out()
             return found
-
-    @cached_property
-    def _unknown(self) -> dict[ArtifactRef, list[Reading]]:
-        """Of each artifact that was asked for, the attempts that told nothing: mostly none."""
-        return {ref: [reading for reading in of if reading.is_unknown] for ref, of in self._by_ref.items()}
 
     @cached_property
     def stale_refs(self) -> frozenset[ArtifactRef]:
         """The artifacts of which something could not be read again tonight, while what was read earlier stands."""
-        return frozenset(reading.ref for reading in self.readings if reading.stale)
+        return frozenset([ref for ref, known in self._known.items() if known.is_stale])
 
     @cached_property
     def roles(self) -> dict[ArtifactRef, frozenset[Role]]:
@@ -152,10 +124,14 @@ class EvidenceSet:
 
     def _refs(self, roles: tuple[Role, ...], kind: ArtifactKind | None) -> tuple[ArtifactRef, ...]:
         seen: dict[ArtifactRef, None] = {}
-        for artifact in sorted(self.project.artifacts, key=lambda a: a.origin.value != "seed"):
+        for artifact in self._seeds_first:
             if artifact.role in roles and (kind is None or artifact.ref.kind is kind):
                 seen.setdefault(artifact.ref, None)
         return tuple(seen)
+
+    @cached_property
+    def _seeds_first(self) -> list[Artifact]:
+        return sorted(self.project.artifacts, key=lambda artifact: artifact.origin is not Origin.SEED)
 
     def of(
         self,
@@ -169,40 +145,44 @@ class EvidenceSet:
 
         A tuple or set as an entry means: any of them.
         """
-        items = self._of_kind(kind, None if refs is None else tuple(refs))
-        if not items:
-            return items
-        for key, value in values.items():
-            several = value if isinstance(value, tuple | frozenset | set) else (value,)
-            items = tuple([item for item in items if item.value.get(key) in several])
-        return items if where is None else tuple(filter(where, items))
+        found = self._group(refs).of(kind, values)
+        return found if where is None or not found else tuple(filter(where, found))
 
-    def _of_kind(self, kind: str, refs: tuple[ArtifactRef, ...] | None) -> tuple[Evidence, ...]:
-        # Fourteen rules ask much the same: the answer without any condition is kept.
-        return self.once(("of", kind, refs), lambda: self._find(kind, refs))
+    def _group(self, refs: Iterable[ArtifactRef] | None) -> _Group:
+        """Some artifacts that rules ask about together. A tuple is known again by being the same object."""
+        if type(refs) is tuple:
+            found = self._groups.get(id(refs))
+            if found is not None:
+                return found
+            # The group holds the tuple, so that no other one can come to be at its place.
+            found = self._groups[id(refs)] = _Group(refs, self._known)
+            return found
+        if refs is None:
+            found = self._groups.get(None)
+            if found is None:
+                found = self._groups[None] = _Group(tuple(self._known), self._known)
+            return found
+        refs = tuple(refs)
+        if len(refs) != 1:
+            return _Group(refs, self._known)
+        found = self._groups.get(refs[0])
+        if found is None:
+            found = self._groups[refs[0]] = _Group(refs, self._known)
+        return found
 
-    def _find(self, kind: str, refs: tuple[ArtifactRef, ...] | None) -> tuple[Evidence, ...]:
-        found = self._by_kind.get(kind)
-        if not found:
-            return ()
-        wanted = found if refs is None else set(refs) & found.keys()
-        # The order of all evidence is that of the artifacts' names first.
-        ordered = wanted if refs is None or len(wanted) < 2 else sorted(wanted, key=str)
-        return tuple([item for ref in ordered for item in found[ref]])
-
-    def _main_reading(self, ref: ArtifactRef) -> Reading | None:
-        main = MAIN_PART[ref.kind]
-        return next((reading for reading in self._by_ref.get(ref, ()) if reading.part == main), None)
+    def known(self, ref: ArtifactRef) -> Known | None:
+        """What is known of an artifact; None where nothing is."""
+        return self._known.get(ref)
 
     def is_read(self, ref: ArtifactRef) -> bool:
         """Was the artifact's main part read, tonight or earlier?"""
-        main = self._main_reading(ref)
-        return main is not None and main.is_readable
+        known = self._known.get(ref)
+        return known is not None and known.main is not None and known.main.is_readable
 
     def is_missing(self, ref: ArtifactRef) -> bool:
         """Did the service say that there is no such artifact?"""
-        main = self._main_reading(ref)
-        return main is not None and main.status is VisitStatus.MISSING
+        known = self._known.get(ref)
+        return known is not None and known.main is not None and known.main.status is VisitStatus.MISSING
 
     def unread(self, refs: Iterable[ArtifactRef], *parts: str) -> tuple[Reading, ...]:
         """Attempts at these artifacts that told nothing (denied or failed, nothing stored).
@@ -210,49 +190,67 @@ class EvidenceSet:
         With parts given, only those of these parts or of the main part count. An artifact that
         was never asked counts as one failed attempt.
         """
-        found: list[Reading] = []
-        for ref in refs:
-            unknown = self._unknown.get(ref)
-            if unknown is None:
-                found.append(
-                    Reading(
-                        ref=ref,
-                        part=MAIN_PART[ref.kind],
-                        url="",
-                        status=VisitStatus.FAILED,
-                        at=datetime.min.replace(tzinfo=UTC),
-                        reason="not visited yet",
-                    )
-                )
-            elif unknown:
-                main = MAIN_PART[ref.kind]
-                found += [
-                    reading
-                    for reading in unknown
-                    if not parts or reading.part == main or reading.part in parts
-                ]
-        return tuple(found)
+        unread = self._group(refs).unread
+        if not unread or not parts:
+            return unread
+        return tuple(
+            [
+                reading
+                for reading in unread
+                if reading.part in parts or reading.part == MAIN_PART[reading.ref.kind]
+            ]
+        )
 
     def places(self, refs: Iterable[ArtifactRef], what: str = "") -> tuple[str, ...]:
         """The places looked at, in words, with how each could be read: for 'searched in vain'."""
-        detail = f" ({what})" if what else ""
-        return tuple([f"{ref}{detail}: {self._state_words(ref)}" for ref in refs])
-
-    def _state_words(self, ref: ArtifactRef) -> str:
-        main = self._main_reading(ref)
-        if main is None:
-            return "not visited yet"
-        state = _STATE_WORDS[main.status]
-        return "read earlier, tonight " + state if main.stale and main.is_readable else state
+        return self._group(refs).places(what)
 
 
-_STATE_WORDS = {
-    VisitStatus.OK: "read",
-    VisitStatus.UNCHANGED: "read",
-    VisitStatus.MISSING: "not there",
-    VisitStatus.DENIED: "access denied",
-    VisitStatus.FAILED: "could not be read",
-}
+class _Group:
+    """What is known of some artifacts together: answers are kept, since fourteen rules ask much the same."""
+
+    __slots__ = ("_answers", "_in_order", "_known", "_places", "_refs", "unread")
+
+    def __init__(self, refs: tuple[ArtifactRef, ...], known: Mapping[ArtifactRef, Known]) -> None:
+        self._refs = refs
+        self._known = [known.get(ref) or Known(ref, ()) for ref in refs]
+        self._in_order: Sequence[Known] = self._known
+        if len(refs) > 1:
+            once = {known.ref: known for known in self._known}.values()
+            self._in_order = sorted(once, key=attrgetter("name"))
+        self._answers: dict[Hashable, tuple[Evidence, ...]] = {}
+        self._places: dict[str, tuple[str, ...]] = {}
+        self.unread = tuple([reading for each in self._known for reading in each.unread])
+        """Attempts at any of them that told nothing."""
+
+    def of(self, kind: str, values: Mapping[str, JsonValue]) -> tuple[Evidence, ...]:
+        """Their evidence of a kind with these entries, in the order of the artifacts' names."""
+        asked = (kind, *values.items()) if values else kind
+        found = self._answers.get(asked)
+        if found is None:
+            found = self._answers[asked] = self._find(kind, values)
+        return found
+
+    def _find(self, kind: str, values: Mapping[str, JsonValue]) -> tuple[Evidence, ...]:
+        several = [(key, _several(value)) for key, value in values.items()]
+        items: list[Evidence] = []
+        for known in self._in_order:
+            items += known.of_values(kind, several) if several else known.of(kind)
+        return tuple(items)
+
+    def places(self, what: str) -> tuple[str, ...]:
+        """Where was looked for something, in words."""
+        found = self._places.get(what)
+        if found is None:
+            detail = f" ({what})" if what else ""
+            found = self._places[what] = tuple(
+                [f"{known.name}{detail}: {known.state_words}" for known in self._known]
+            )
+        return found
+
+
+def _several(value: JsonValue) -> tuple[JsonValue, ...]:
+    return tuple(value) if isinstance(value, tuple | frozenset | set) else (value,)
 
 
 def kept(function: Callable[[EvidenceSet], Worth]) -> Callable[[EvidenceSet], Worth]:
@@ -260,29 +258,33 @@ def kept(function: Callable[[EvidenceSet], Worth]) -> Callable[[EvidenceSet], Wo
 
     @wraps(function)
     def once(evidence: EvidenceSet) -> Worth:
-        return evidence.once(function, lambda: function(evidence))
+        memory = evidence.kept
+        try:
+            return cast("Worth", memory[function])
+        except KeyError:
+            found = memory[function] = function(evidence)
+            return found
 
     return once
 
 
-_ref_of = attrgetter("ref")
+def kept_of_artifact(
+    function: Callable[[EvidenceSet, ArtifactRef], Worth],
+) -> Callable[[EvidenceSet, ArtifactRef], Worth]:
+    """A function of one artifact that is worked out once for all sets that share what is known of it.
 
+    It may ask for evidence and readings of this artifact and for nothing else, above all not for the project.
+    """
 
-def _ordered(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """By artifact, part, kind and place; the identity, which takes longest to work out, decides only ties."""
-    groups: dict[tuple[ArtifactRef, str], list[Evidence]] = {}
-    for place, following in groupby(evidence, key=attrgetter("ref", "part")):
-        groups.setdefault(place, []).extend(following)
-    ordered: list[Evidence] = []
-    for _, items in sorted(groups.items(), key=lambda group: (str(group[0][0]), group[0][1])):
-        keyed = [(_place(item), item) for item in items]
-        keyed.sort(key=itemgetter(0))
-        for _, alike in groupby(keyed, key=itemgetter(0)):
-            same = [item for _, item in alike]
-            ordered += same if len(same) == 1 else sorted(same, key=lambda item: item.key)
-    return tuple(ordered)
+    @wraps(function)
+    def once(evidence: EvidenceSet, ref: ArtifactRef) -> Worth:
+        known = evidence.known(ref)
+        if known is None:
+            return function(evidence, ref)
+        try:
+            return cast("Worth", known.notes[function])
+        except KeyError:
+            found = known.notes[function] = function(evidence, ref)
+            return found
 
-
-def _place(item: Evidence) -> tuple[str, int, str]:
-    where = item.where
-    return (item.kind, where.start, "") if isinstance(where, Quote) else (item.kind, -1, where.path)
+    return once

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from pipelines.calibration import confidence_of
@@ -17,7 +17,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, Evidence, Finding, Outcome, Proposal, Role, digest_of
 from pipelines.rubric import Rubric
 from pipelines.rules import all_rules
-from pipelines.rules.engine import Rule, Verdict, apply, clip, name_of
+from pipelines.rules.engine import Rule, Verdict, apply, clip
 
 STALE_DISCOUNT = 0.9
 """What a class is worth whose evidence could not be read again tonight."""
@@ -42,7 +42,12 @@ def _sources() -> str:
 
 def rules_version() -> str:
     """Names the rules with everything that they use: the same version says the same of the same evidence."""
-    return digest_of([_sources(), {name: rule.version for name, rule in all_rules().items()}])
+    return _version_of(tuple([(name, rule.version) for name, rule in all_rules().items()]))
+
+
+@lru_cache(maxsize=4)
+def _version_of(versions: tuple[tuple[str, int], ...]) -> str:
+    return digest_of([_sources(), dict(versions)])
 
 
 def propose(evidence: EvidenceSet, rubric: Rubric) -> list[Proposal]:
@@ -84,7 +89,9 @@ def _propose_one(evidence: EvidenceSet, rule: Rule, rubric: Rubric) -> Proposal:
 
 def _shown(verdict: Verdict) -> tuple[Evidence, ...]:
     """The evidence that the row of the table says to link to, where it does."""
-    names = {name_of(check) for check in verdict.row.shown_by} if verdict.row else set()
+    names = verdict.row.shown_names if verdict.row else frozenset()
+    if not names:
+        return ()
     return tuple(
         item
         for finding in verdict.relevant
@@ -100,7 +107,8 @@ def _unique(items: Iterable[Evidence]) -> tuple[Evidence, ...]:
 def _confidence(evidence: EvidenceSet, verdict: Verdict, rested_on: tuple[Evidence, ...]) -> float:
     if verdict.row is None:
         return 0.0
-    factor = STALE_DISCOUNT if any(item.ref in evidence.stale_refs for item in rested_on) else 1.0
+    stale = evidence.stale_refs
+    factor = STALE_DISCOUNT if stale and any(item.ref in stale for item in rested_on) else 1.0
     return round(confidence_of(verdict.rule, verdict.row) * factor, 4)
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from pipelines.evidence import EvidenceSet
-from pipelines.model import ArtifactRef, Finding, Rating
+from pipelines.model import Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
@@ -31,10 +31,6 @@ OVER = re.compile(
 )
 """What is said of a demo that there was."""
 PROMISED = re.compile(r"\bcoming\s+soon\b|\bwill\s+(?:be|release)|即将", re.IGNORECASE)
-
-
-def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
-    return views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
 
 
 def has_api_server(evidence: EvidenceSet) -> Finding:
@@ -51,31 +47,39 @@ def documents_an_api(evidence: EvidenceSet) -> Finding:
     """Do the documents describe an API: a section on it, or its addresses?"""
     told = tuple(
         item
-        for item in views.statements(evidence, views.seeded(evidence, _documents(evidence)), "api_offer")
+        for item in views.statements(evidence, views.seeded_documents(evidence), "api_offer")
         if not views.names_base(evidence, item)
     )
-    found = views.sections(evidence, views.seeded(evidence, _documents(evidence)), "api", words=15) + told
+    found = views.sections(evidence, views.seeded_documents(evidence), "api", words=15) + told
     if found:
         return yes(found, f"“{clip(found[0].passage, 80)}”")
     pages = tuple(ref for ref in views.homepages(evidence) if ref not in views.main_places(evidence))
     unread = views.unread_documents(evidence, views.main_places(evidence) + pages)
-    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "API documentation"))
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(views.own_documents(evidence), "API documentation"))
+    )
 
 
 def demands_sign_up(evidence: EvidenceSet) -> Finding:
     """Is access bound to a key, a price, a form or an account?"""
-    found = views.statements(evidence, _documents(evidence), "sign_up") + evidence.of(
+    found = views.statements(evidence, views.own_documents(evidence), "sign_up") + evidence.of(
         "hub.gated", views.tuned_models(evidence), gated=("manual", "auto")
     )
     if found:
         return yes(found, f"“{clip(found[0].passage, 80)}”")
     unread = views.unread_documents(evidence, views.main_places(evidence))
-    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "sign-up or price"))
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(views.own_documents(evidence), "sign-up or price"))
+    )
 
 
 def has_demo(evidence: EvidenceSet) -> Finding:
     """Is there a demo to try the model in?"""
-    documents = _documents(evidence)
+    documents = views.own_documents(evidence)
     found = tuple(
         item
         for item in evidence.of("link", documents, kind="web")

@@ -14,13 +14,14 @@ instructions are not a training set-up.
 
 from __future__ import annotations
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, kept
 from pipelines.model import ArtifactRef, Finding, Rating
 from pipelines.rules import opencode, papers, views
 from pipelines.rules.engine import Row, Rule, apply, cannot_tell, clip, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 
+@kept
 def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return (
         views.tuned_models(evidence)
@@ -28,10 +29,6 @@ def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
         + views.code_repositories(evidence)
         + views.homepages(evidence)
     )
-
-
-def _own_documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
-    return views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
 
 
 def _sections(
@@ -63,7 +60,7 @@ def gives_hyperparameters(evidence: EvidenceSet) -> Finding:
 
 def describes_own_training(evidence: EvidenceSet) -> Finding:
     """Do the tuned model's own documents describe how it was trained?"""
-    return _sections(evidence, _own_documents(evidence), ("training", "compute"), 50, "training set-up")
+    return _sections(evidence, views.own_documents(evidence), ("training", "compute"), 50, "training set-up")
 
 
 def describes_training(evidence: EvidenceSet) -> Finding:
@@ -107,7 +104,7 @@ def architecture_is_known(evidence: EvidenceSet) -> Finding:
 
 def documents_are_read(evidence: EvidenceSet) -> Finding:
     """Could the project's own documents be read?"""
-    places = _own_documents(evidence) or views.main_places(evidence)
+    places = views.own_documents(evidence) or views.main_places(evidence)
     unread = views.unread_documents(evidence, views.main_places(evidence))
     if places and not unread:
         return yes(

@@ -14,7 +14,7 @@ list of names is not a datasheet; an empty card.
 
 from __future__ import annotations
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, kept_of_artifact
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Outcome, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
@@ -28,6 +28,7 @@ def _documented(evidence: EvidenceSet, sets: tuple[ArtifactRef, ...]) -> tuple[E
     return tuple(item for ref in sets for item in _documented_one(evidence, ref))
 
 
+@kept_of_artifact
 def _documented_one(evidence: EvidenceSet, ref: ArtifactRef) -> tuple[Evidence, ...]:
     """Sections of one card, when together they say where the data is from and what was done to it."""
     origin = views.sections(evidence, [ref], "collection", words=12)

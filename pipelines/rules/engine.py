@@ -9,9 +9,10 @@ can be told.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, cast
 
 from pipelines.errors import RuleError
 from pipelines.evidence import EvidenceSet, Reading
@@ -48,7 +49,7 @@ def inapplicable(note: str) -> Finding:
     return Finding(check="", outcome=Outcome.NOT_APPLICABLE, note=note)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One line of a rule's table.
 
@@ -94,8 +95,62 @@ class Row:
         """All checks that the row looks at."""
         return self.yes + self.no + self.any_yes + self.unless
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of these checks."""
+        return frozenset(map(name_of, self.checks))
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+    @cached_property
+    def shown_names(self) -> frozenset[str]:
+        """The names of those whose evidence a curator would link to."""
+        return frozenset(map(name_of, self.shown_by))
+
+
+class Answers(NamedTuple):
+    """The answers of a rule's checks, as sets of them: a bit for each check, by its place in the rule."""
+
+    yes: int
+    no: int
+    inapplicable: int
+    unknown: int
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Answers:
+        """The answers that these findings give, one for each check of a rule."""
+        given = dict.fromkeys(Outcome, 0)
+        bit = 1
+        for finding in findings:
+            given[finding.outcome] |= bit
+            bit <<= 1
+        return cls(
+            given[Outcome.YES],
+            given[Outcome.NO],
+            given[Outcome.NOT_APPLICABLE],
+            given[Outcome.CANNOT_TELL],
+        )
+
+
+class Line(NamedTuple):
+    """A row with its conditions as sets of checks, to be compared with answers at once: see `Row.holds`."""
+
+    row: Row
+    yes: int
+    no: int
+    any_yes: int
+    unless: int
+
+    def holds(self, answers: Answers, unknown: int) -> bool:
+        """Do the answers fulfil the row, when `unknown` are the checks that may count for anything?"""
+        yes = answers.yes | unknown
+        return (
+            not self.yes & ~yes
+            and not self.no & ~(answers.no | unknown)
+            and (not self.any_yes or bool(self.any_yes & yes))
+            and not self.unless & ~(answers.no | answers.inapplicable | unknown)
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Rule:
     """The rule of one dimension. `version` rises whenever what it says may change."""
 
@@ -118,8 +173,21 @@ class Rule:
             if not 0 < row.confidence <= 1:
                 raise RuleError(f"rule {self.dimension}: confidence {row.confidence} is not in (0, 1]")
 
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """The table, in the form in which answers are compared with it."""
+        bits = {name_of(check): 1 << place for place, check in enumerate(self.checks)}
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+        def bits_of(checks: Iterable[Check]) -> int:
+            return sum({bits[name_of(check)] for check in checks})
+
+        return tuple(
+            Line(row, bits_of(row.yes), bits_of(row.no), bits_of(row.any_yes), bits_of(row.unless))
+            for row in self.table
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What a rule says of a project. `row` is None where no row holds: cannot tell."""
 
@@ -127,13 +195,13 @@ class Verdict:
     findings: tuple[Finding, ...]
     row: Row | None
 
-    @property
+    @cached_property
     def relevant(self) -> tuple[Finding, ...]:
         """The findings that the class rests on; all of them where there is no class."""
         if self.row is None:
             return self.findings
-        names = {name_of(check) for check in self.row.checks}
-        return tuple(finding for finding in self.findings if finding.check in names)
+        names = self.row.names
+        return tuple([finding for finding in self.findings if finding.check in names])
 
 
 def name_of(check: Check) -> str:
@@ -147,22 +215,31 @@ def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
 
 
 def _apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
-    findings = tuple(replace(check(evidence), check=name_of(check)) for check in rule.checks)
-    outcomes = {finding.check: finding.outcome for finding in findings}
-    return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.table, outcomes))
+    findings = tuple([_answer(check, evidence) for check in rule.checks])
+    return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.lines, Answers.of(findings)))
 
 
-def _decisive_row(table: Iterable[Row], outcomes: dict[str, Outcome]) -> Row | None:
+def _answer(check: Check, evidence: EvidenceSet) -> Finding:
+    """The answer of a check under its name, worked out once for all rules that ask it."""
+    found = evidence.kept.get(check)
+    if found is None:
+        found = evidence.kept[check] = check(evidence)
+        # It was made a moment ago and is nobody else's; a copy would cost more than most checks.
+        object.__setattr__(found, "check", name_of(check))
+    return cast("Finding", found)
+
+
+def _decisive_row(lines: Sequence[Line], answers: Answers) -> Row | None:
     possible: set[Rating] = set()
-    for row in table:
-        if row.holds(outcomes):
-            return row if possible <= {row.rating} else None
-        if row.may_hold(outcomes):
-            possible.add(row.rating)
+    for line in lines:
+        if line.holds(answers, 0):
+            return line.row if possible <= {line.row.rating} else None
+        if answers.unknown and line.holds(answers, answers.unknown):
+            possible.add(line.row.rating)
     return None
 
 
 def clip(text: str, length: int = 120) -> str:
     """A passage on one line, cut at a word, for notes and rationales."""
-    line = re.sub(r"\s+", " ", text).strip()
+    line = " ".join(text.split())
     return line if len(line) <= length else line[: length - 1].rsplit(" ", 1)[0] + "…"

@@ -17,7 +17,7 @@ file of one folder; a licence that is only cited.
 
 from __future__ import annotations
 
-from pipelines.evidence import EvidenceSet, Reading
+from pipelines.evidence import EvidenceSet, Reading, kept
 from pipelines.extract.licence_file import LICENCE_PART
 from pipelines.extract.manifest import MANIFEST_PART
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating, Role
@@ -37,9 +37,14 @@ USE_RESTRICTED = frozenset({"non-commercial", "no-derivatives", "rail"})
 BESPOKE = frozenset({"bespoke"})
 
 
+@kept
+def _models(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    return views.tuned_models(evidence) + views.base_models(evidence)
+
+
 def _weight_terms(evidence: EvidenceSet, kinds: frozenset[str]) -> tuple[Evidence, ...]:
     """Terms of the weights: what models' repositories say, and what code repositories say of weights."""
-    models = views.tuned_models(evidence) + views.base_models(evidence)
+    models = _models(evidence)
     return stated(evidence, models, (None, "weights", "data"), kinds) + stated(
         evidence, views.code_repositories(evidence) + views.homepages(evidence), ("weights",), kinds
     )
@@ -47,6 +52,8 @@ def _weight_terms(evidence: EvidenceSet, kinds: frozenset[str]) -> tuple[Evidenc
 
 def _unread_terms(evidence: EvidenceSet, refs: tuple[ArtifactRef, ...]) -> tuple[Reading, ...]:
     """Attempts at documents that may hold a licence, and told nothing."""
+    if not evidence.unread(refs):
+        return ()
     documents = views.unread_documents(evidence, refs)
     files = tuple(
         reading
@@ -102,7 +109,7 @@ def _restricted(evidence: EvidenceSet, kinds: frozenset[str]) -> Finding:
     found = _weight_terms(evidence, kinds)
     if found:
         return yes(found, f"restricted: {_named(found)}")
-    models = views.tuned_models(evidence) + views.base_models(evidence)
+    models = _models(evidence)
     return _unrestricted(evidence, models + views.code_repositories(evidence), "restrictions")
 
 
@@ -146,7 +153,7 @@ def code_is_bespoke(evidence: EvidenceSet) -> Finding:
 def statements_disagree(evidence: EvidenceSet) -> Finding:
     """Do tag, licence file, package metadata and prose state open terms here and restrictive ones there?"""
     tuned, bases = views.tuned_models(evidence), views.base_models(evidence)
-    places = tuned + views.code_repositories(evidence)
+    places = views.own_things(evidence)
     found = disagreements(evidence, places)
     grave = [one for one in found if one.on_openness]
     bound = base_binds_more(evidence, tuned, bases)
@@ -180,7 +187,7 @@ def tag_is_missing(evidence: EvidenceSet) -> Finding:
 
 def has_any_licence(evidence: EvidenceSet) -> Finding:
     """Is there any licence at all, in any of the project's places?"""
-    places = views.tuned_models(evidence) + views.code_repositories(evidence)
+    places = views.own_things(evidence)
     found = tuple(item for name in LICENCE_KINDS for item in evidence.of(name, places))
     if found:
         return yes(found, _named(found))

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, kept
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
@@ -27,6 +27,7 @@ from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 PART_NAME = re.compile(r"(?:^|[-_/])(?:samples?|subset|extract|mini|tiny|partial)(?:[-_]|$)", re.IGNORECASE)
 
 
+@kept
 def _base_documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """Where the base's data would be told: its cards; the tuned model's where it has no base or shares its makers."""
     bases = views.base_models(evidence)
@@ -35,6 +36,7 @@ def _base_documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return bases
 
 
+@kept
 def _documents_with_code(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The same, and the makers' own repositories where the base is theirs."""
     own = views.seeded(evidence, views.code_repositories(evidence)) if views.same_maker(evidence) else ()

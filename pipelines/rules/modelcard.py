@@ -36,6 +36,10 @@ ACCOUNT = 30
 
 
 def _card_sections(evidence: EvidenceSet, words: int) -> tuple[Evidence, ...]:
+    return evidence.once((_find_sections, words), lambda: _find_sections(evidence, words))
+
+
+def _find_sections(evidence: EvidenceSet, words: int) -> tuple[Evidence, ...]:
     models = views.tuned_models(evidence)
     topics = tuple(topic for group in GROUPS.values() for topic in group)
     found = tuple(

@@ -14,6 +14,7 @@ from pipelines.rules import views
 DATASET_TITLE = re.compile(
     r"\b(?:data ?sets?|corpus|corpora|web data|conversations|collection)\b", re.IGNORECASE
 )
+_NO_LETTERS = re.compile(r"[^0-9a-z\u00c0-\uffff]+")
 _WORDS = re.compile(r"[0-9a-z\u00c0-\uffff.]+")
 
 
@@ -24,10 +25,14 @@ def candidates(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
 
 def _names(text: str, tokens: frozenset[str]) -> bool:
     """Does a text have one of the names, as a word or as the beginning of one (a version follows)?"""
+    if not tokens:
+        return False
     words = {word.strip(".") for word in _WORDS.findall(text.lower())}
     words |= {word.rstrip("0123456789.") for word in words} | {word.replace("-", "") for word in words}
-    joined = re.sub(r"[^0-9a-z\u00c0-\uffff]", "", text.lower())
-    return any(token in words or (len(token) >= 8 and token in joined) for token in tokens)
+    if not words.isdisjoint(tokens):
+        return True
+    long = [token for token in tokens if len(token) >= 8]
+    return bool(long) and any(token in _plain(text) for token in long)
 
 
 def _entries(evidence: EvidenceSet) -> tuple[Evidence, ...]:
@@ -72,13 +77,18 @@ def _maker_names(evidence: EvidenceSet) -> frozenset[str]:
 
 def _is_on_data(evidence: EvidenceSet, title: str) -> bool:
     """Is a paper on a dataset rather than on a model: does its title call one by name?"""
+    sets, sources = _data_tokens(evidence)
+    return (bool(DATASET_TITLE.search(title)) and _names(title, sets)) or _names(title, sources)
+
+
+@kept
+def _data_tokens(evidence: EvidenceSet) -> tuple[frozenset[str], frozenset[str]]:
+    """What tells the names of the datasets that are linked, and of those that the seed names, from the models'."""
     names = {ref.id for ref in evidence.refs(Role.RL_DATA, Role.LLM_DATA, kind=ArtifactKind.HF_DATASET)}
     tokens = frozenset(token for name in names for token in views.name_tokens(name))
     known = views.project_tokens(evidence) | views.base_tokens(evidence)
     sources = frozenset(token for name in evidence.project.rlbase for token in views.name_tokens(name))
-    return (bool(DATASET_TITLE.search(title)) and _names(title, tokens - known)) or _names(
-        title, sources - known
-    )
+    return tokens - known, sources - known
 
 
 @kept
@@ -114,17 +124,15 @@ FEW = 4
 
 def _linked(evidence: EvidenceSet) -> frozenset[str]:
     """arXiv ids that the seed's documents link to."""
-    documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
     return frozenset(
-        item.value["id"] for item in evidence.of("link", views.seeded(evidence, documents), kind="arxiv")
+        item.value["id"] for item in evidence.of("link", views.seeded_documents(evidence), kind="arxiv")
     )
 
 
 def _asked_to_cite(evidence: EvidenceSet) -> frozenset[str]:
     """arXiv ids of the few BibTeX entries that a document on the model asks to be cited with."""
-    documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
     asked: set[str] = set()
-    for ref in views.seeded(evidence, documents):
+    for ref in views.seeded_documents(evidence):
         entries = {item.value["id"] for item in evidence.of("link", [ref], kind="arxiv", bibtex=True)}
         if len(entries) <= FEW and views.speaks_of_model(evidence, ref):
             asked |= entries
@@ -141,4 +149,4 @@ def reviews_of(evidence: EvidenceSet, entries: tuple[Evidence, ...]) -> tuple[Ev
 
 
 def _plain(title: str) -> str:
-    return re.sub(r"[^0-9a-z\u00c0-\uffff]", "", title.lower())
+    return _NO_LETTERS.sub("", title.lower())

@@ -34,12 +34,8 @@ def _datasets(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return evidence.refs(Role.RL_DATA, kind=ArtifactKind.HF_DATASET)
 
 
-def _documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
-    return views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
-
-
 def _named(evidence: EvidenceSet) -> tuple[Evidence, ...]:
-    documents = _documents(evidence)
+    documents = views.own_documents(evidence)
     named = tuple(
         item
         for item in evidence.of("hub.datasets", views.tuned_models(evidence))
@@ -113,14 +109,18 @@ def names_datasets(evidence: EvidenceSet) -> Finding:
     if found:
         return yes(found, f"named: {clip(found[0].passage)}")
     unread = _unread(evidence) + views.unread_documents(evidence, views.homepages(evidence))
-    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "named datasets"))
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(views.own_documents(evidence), "named datasets"))
+    )
 
 
 def names_restricted_data(evidence: EvidenceSet) -> Finding:
     """Is some of the tuning data named that nobody can download?"""
     restricted = tuple(
         item
-        for item in evidence.of("corpus.named", _documents(evidence), access=("closed", "partial"))
+        for item in evidence.of("corpus.named", views.own_documents(evidence), access=("closed", "partial"))
         if item.value["context"] == "tuning"
     )
     gated = evidence.of("hub.gated", _datasets(evidence), gated=("manual", "auto"))
@@ -128,7 +128,11 @@ def names_restricted_data(evidence: EvidenceSet) -> Finding:
     if found:
         return yes(found, f"not released in full: {clip(found[0].passage)}")
     unread = _unread(evidence) + evidence.unread(_datasets(evidence), "info")
-    return cannot_tell(unread) if unread else no(evidence.places(_documents(evidence), "restricted data"))
+    return (
+        cannot_tell(unread)
+        if unread
+        else no(evidence.places(views.own_documents(evidence), "restricted data"))
+    )
 
 
 def names_vanished_data(evidence: EvidenceSet) -> Finding:
@@ -143,7 +147,7 @@ def names_vanished_data(evidence: EvidenceSet) -> Finding:
 
 def withholds_data(evidence: EvidenceSet) -> Finding:
     """Does the project say that it does not release the tuning data, or not yet?"""
-    documents = _documents(evidence)
+    documents = views.own_documents(evidence)
     told = views.statements(evidence, documents, "withheld", about="data") + views.statements(
         evidence, views.tuned_models(evidence), "own_data", "coming_soon", about="data"
     )

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pipelines.evidence import EvidenceSet
+from pipelines.evidence import EvidenceSet, kept_of_artifact
 from pipelines.extract.licence_file import LICENCE_PART, UNRECOGNISED
 from pipelines.extract.licence_tags import NAMELESS, OTHER
 from pipelines.extract.licences import is_open, licence_facts
@@ -54,12 +54,37 @@ def stated(
     kinds: frozenset[str],
 ) -> tuple[Evidence, ...]:
     """Statements of these artifacts on these parts of the project, with a licence of one of these kinds."""
-    refs = tuple(refs)
+    # By kind first: what a licence file says comes before a tag, and a tag before prose.
+    places = [_counting(evidence, ref) for ref in sorted(set(refs), key=str)]
     return tuple(
-        item
-        for name in LICENCE_KINDS
-        for item in evidence.of(name, refs)
-        if item.value.get("scope") in scopes and kinds_of(item) & kinds and _counts(evidence, item)
+        [
+            one.item
+            for name in LICENCE_KINDS
+            for found in places
+            for one in found
+            if one.item.kind == name and one.scope in scopes and one.kinds & kinds
+        ]
+    )
+
+
+class _Statement(NamedTuple):
+    """A statement of a licence that counts: on which part, and how open it is."""
+
+    item: Evidence
+    scope: str | None
+    kinds: frozenset[str]
+
+
+@kept_of_artifact
+def _counting(evidence: EvidenceSet, ref: ArtifactRef) -> tuple[_Statement, ...]:
+    """The statements of an artifact that count."""
+    return tuple(
+        [
+            _Statement(item, item.value.get("scope"), kinds_of(item))
+            for name in LICENCE_KINDS
+            for item in evidence.of(name, [ref])
+            if _counts(evidence, item)
+        ]
     )
 
 
@@ -111,16 +136,19 @@ class Disagreement(NamedTuple):
 
 def disagreements(evidence: EvidenceSet, refs: Iterable[ArtifactRef]) -> tuple[Disagreement, ...]:
     """Where tag, licence file, package metadata and prose of one artifact name different licences."""
-    return tuple(found for ref in dict.fromkeys(refs) for found in _within(evidence, ref))
+    return tuple([found for ref in dict.fromkeys(refs) for found in _disagreements_at(evidence, ref)])
+
+
+@kept_of_artifact
+def _disagreements_at(evidence: EvidenceSet, ref: ArtifactRef) -> tuple[Disagreement, ...]:
+    return tuple(_within(evidence, ref))
 
 
 def _within(evidence: EvidenceSet, ref: ArtifactRef) -> Iterator[Disagreement]:
     own = _OWN_SCOPE.get(ref.kind, "code")
     by_place: dict[tuple[str, str], list[Evidence]] = {}
-    for name in LICENCE_KINDS:
-        for item in evidence.of(name, [ref]):
-            if _counts(evidence, item):
-                by_place.setdefault((item.value.get("scope") or own, _place(item)), []).append(item)
+    for item, scope, _ in _counting(evidence, ref):
+        by_place.setdefault((scope or own, _place(item)), []).append(item)
     for ((part, _), ones), ((other_part, _), others) in itertools.combinations(by_place.items(), 2):
         if part == other_part and not any(_agree(one, other) for one in ones for other in others):
             found = Disagreement(ones[0], others[0])

@@ -52,9 +52,22 @@ def code_repositories(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return evidence.refs(Role.CODE, kind=ArtifactKind.GITHUB)
 
 
+@kept
 def homepages(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     """The project's own pages."""
     return evidence.refs(Role.HOMEPAGE, kind=ArtifactKind.WEB)
+
+
+@kept
+def own_documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    """Where a project tells about itself: its models, repositories and pages."""
+    return tuned_models(evidence) + code_repositories(evidence) + homepages(evidence)
+
+
+@kept
+def own_things(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    """The tuned models and the project's own repositories."""
+    return tuned_models(evidence) + code_repositories(evidence)
 
 
 @kept
@@ -70,15 +83,31 @@ def main_places(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
 
 def seeded(evidence: EvidenceSet, refs: Iterable[ArtifactRef]) -> tuple[ArtifactRef, ...]:
     """Those of the artifacts that the seed names."""
-    named = {artifact.ref for artifact in evidence.project.artifacts if artifact.origin is Origin.SEED}
-    return tuple(ref for ref in refs if ref in named)
+    named = _seeds(evidence)
+    return tuple([ref for ref in refs if ref in named])
+
+
+@kept
+def _seeds(evidence: EvidenceSet) -> frozenset[ArtifactRef]:
+    return frozenset(
+        [artifact.ref for artifact in evidence.project.artifacts if artifact.origin is Origin.SEED]
+    )
+
+
+@kept
+def seeded_documents(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
+    """Those of its own documents that the seed names."""
+    return seeded(evidence, own_documents(evidence))
 
 
 def unread_documents(evidence: EvidenceSet, refs: Iterable[ArtifactRef]) -> tuple[Reading, ...]:
     """Attempts at the artifacts' main parts, trees or documents for people that told nothing."""
+    unread = evidence.unread(refs)
+    if not unread:
+        return ()
     return tuple(
         reading
-        for reading in evidence.unread(refs)
+        for reading in unread
         if reading.part in ("repository", "info", "metadata", "entry", "page", "card", "tree")
         or (DOCUMENT_PART.fullmatch(reading.part) and not LICENCE_PART.fullmatch(reading.part))
     )
@@ -89,6 +118,7 @@ def owner(ref: ArtifactRef) -> str:
     return ref.id.split("/", 1)[0].lower() if "/" in ref.id else ""
 
 
+@kept
 def is_framework(evidence: EvidenceSet) -> bool:
     """A project that ships code but names no model of its own."""
     models = tuned_models(evidence) + seeded(evidence, base_models(evidence))
@@ -178,10 +208,9 @@ def sections(
         "section",
         refs,
         where=lambda item: (
-            item.value["topic"] in topics
-            and not item.value["template"]
-            and item.value["words"] + 4 * item.value["items"] >= words
+            not item.value["template"] and item.value["words"] + 4 * item.value["items"] >= words
         ),
+        topic=topics,
     )
 
 

@@ -55,6 +55,7 @@ STEPS = {
     "what was read": (rating, "load_inputs"),
     "evidence": (rating, "load_sets"),
     "rules": (rating, "propose"),
+    "proposals compared with what stands": (rating, "load_changed"),
     "proposals stored": (rating, "save_proposals"),
 }
 """The steps of rating, by the functions that take them."""

@@ -14,13 +14,14 @@ from crawler.context import Context
 from crawler.evidence_sets import load_evidence_set
 from crawler.settings import Settings
 from db.evidence import load_evidence_of
-from db.load import load_projects, load_proposals
-from db.models import EvidenceRow, ExtractionRow, ProjectRow
+from db.load import load_evidence, load_projects, load_proposals
+from db.models import EvidenceRow, ExtractionRow, ProjectRow, ProposalRow
 from db.runs import load_done
-from db.save import begin_run, save_projects
+from db.save import begin_run, save_projects, save_proposals
 from db.session import session_scope
 from db.states import load_states, load_understood
 from pipelines.errors import StorageError
+from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet
 from pipelines.model import VisitStatus
 from pipelines.propose import propose
 from pipelines.rules import all_rules
@@ -194,3 +195,58 @@ def test_no_rule_asks_when_something_was_read_or_whether_it_was_sent_again():
             assert asked not in {"at", "OK", "UNCHANGED"}, (
                 f"{path.name}:{getattr(node, 'lineno', 0)} asks for {asked}"
             )
+
+
+def test_evidence_that_is_made_when_it_is_asked_for_is_that_which_is_loaded_at_once(context, desk):
+    with session_scope(desk.engine) as session:
+        (project,) = load_projects(session)
+        refs = [artifact.ref for artifact in project.artifacts]
+        everything = load_evidence(session, refs)
+    shared = load_evidence_set(context, project)
+    at_once = EvidenceSet(project=project, evidence=tuple(everything), readings=shared.readings)
+    assert at_once.evidence
+    # Asked by kind and value before it is put together, and after.
+    for kind in EVIDENCE_KINDS:
+        assert shared.of(kind) == at_once.of(kind)
+        for key in {key for item in at_once.of(kind) for key in item.value}:
+            values = [
+                item.value[key] for item in at_once.of(kind) if isinstance(item.value.get(key), str | bool)
+            ]
+            for value in dict.fromkeys(values):
+                plain = tuple(item for item in at_once.of(kind) if item.value.get(key) == value)
+                assert shared.of(kind, refs, **{key: value}) == plain
+    assert shared.evidence == at_once.evidence
+    assert [item.key for item in shared.evidence] == [item.key for item in at_once.evidence]
+    assert propose(shared, context.rubric) == propose(at_once, context.rubric)
+
+
+def test_what_stands_is_stored_again_only_where_anything_of_it_differs(context, desk, monkeypatch):
+    stored = []
+    monkeypatch.setattr(
+        rating,
+        "save_proposals",
+        lambda session, new, *rest: stored.append(new) or save_proposals(session, new, *rest),
+    )
+    before = standing(desk)
+    rate(context, desk, full=True)
+    assert stored == []
+    for column, other in (
+        ("rationale", "Somebody else's words."),
+        ("confidence", 0.01),
+        ("link", "https://x.example/"),
+    ):
+        with session_scope(desk.engine, write=True) as session:
+            session.execute(update(ProposalRow).where(ProposalRow.id == before[0].id).values({column: other}))
+        assert standing(desk) != before
+        rate(context, desk, full=True)
+        assert standing(desk) == before
+    assert len(stored) == 3
+    with session_scope(desk.engine, write=True) as session:
+        claim = session.scalars(select(EvidenceRow.id)).first()
+        session.execute(
+            update(ProposalRow).where(ProposalRow.id == before[0].id).values(claim_evidence_id=claim)
+        )
+    rate(context, desk, full=True)
+    assert len(stored) == 4
+    with session_scope(desk.engine) as session:
+        assert session.scalars(select(ProposalRow.claim_evidence_id)).all() == [None] * len(before)

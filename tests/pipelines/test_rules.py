@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import random
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -34,7 +35,18 @@ from pipelines.model import (
 from pipelines.propose import RATIONALE_LENGTH, propose
 from pipelines.rubric import load_rubric
 from pipelines.rules import all_rules
-from pipelines.rules.engine import Row, Rule, Verdict, apply, cannot_tell, inapplicable, no, yes
+from pipelines.rules.engine import (
+    Answers,
+    Row,
+    Rule,
+    Verdict,
+    apply,
+    cannot_tell,
+    inapplicable,
+    name_of,
+    no,
+    yes,
+)
 from pipelines.rules.views import GENERIC_NAME_PARTS
 
 RULES = all_rules()
@@ -382,3 +394,15 @@ def test_what_is_restricted_is_linked_to_and_not_the_open_part(cases) -> None:
 
 def test_only_known_kinds_are_read(cases) -> None:
     assert {item.kind for case in cases for item in case.evidence.evidence} <= set(EVIDENCE_KINDS)
+
+
+@pytest.mark.parametrize("dimension", sorted(RULES))
+def test_a_table_says_the_same_as_sets_of_answers(dimension: str) -> None:
+    rule = RULES[dimension]
+    chance = random.Random(dimension)
+    for _ in range(300):
+        outcomes = {name_of(check): chance.choice(list(Outcome)) for check in rule.checks}
+        answers = Answers.of([Finding(check=name, outcome=outcome) for name, outcome in outcomes.items()])
+        for line in rule.lines:
+            assert line.holds(answers, 0) == line.row.holds(outcomes)
+            assert line.holds(answers, answers.unknown) == line.row.may_hold(outcomes)

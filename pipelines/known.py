@@ -1,0 +1,289 @@
+"""What is known of one artifact: its evidence by kind and in order, and how reading its parts went.
+
+Projects share artifacts, so the sets of evidence of several projects share this as well, and with it
+whatever was worked out of one artifact alone. Evidence is made when a rule asks for its kind: many
+kinds of many artifacts are never asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby, pairwise
+from operator import attrgetter, itemgetter
+from typing import Protocol
+
+from pipelines.model import MAIN_PART, ArtifactRef, Evidence, JsonValue, Quote, VisitStatus
+
+
+class Pieces(Protocol):
+    """The evidence of one artifact and one kind, in order, each piece made when it is asked for."""
+
+    @property
+    def values(self) -> Sequence[Mapping[str, JsonValue]]:
+        """Their normalised values."""
+        ...
+
+    def make(self, place: int) -> Evidence:
+        """The piece at this place. Raises StorageError where what is stored there is none."""
+        ...
+
+
+Maker = Callable[[], Pieces]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How the latest attempt to read one part of an artifact ended.
+
+    `stale` means: the attempt was denied or failed, and what an earlier one read still stands.
+    """
+
+    ref: ArtifactRef
+    part: str
+    url: str
+    status: VisitStatus
+    at: datetime
+    reason: str = ""
+    stale: bool = False
+
+    @property
+    def is_readable(self) -> bool:
+        """Is there something to read: of this night, or of an earlier one?"""
+        if self.status is VisitStatus.MISSING:
+            return False
+        return self.stale or self.status in (VisitStatus.OK, VisitStatus.UNCHANGED)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing was read, and that says nothing about the project."""
+        return not self.is_readable and self.status is not VisitStatus.MISSING
+
+
+class Known:
+    """An artifact's evidence and readings. What is worked out of them is kept."""
+
+    __slots__ = (
+        "_makers",
+        "_of_kind",
+        "_stale",
+        "_unread",
+        "_words",
+        "main",
+        "name",
+        "notes",
+        "readings",
+        "ref",
+    )
+
+    def __init__(
+        self, ref: ArtifactRef, readings: Iterable[Reading], makers: Mapping[str, Maker] | None = None
+    ) -> None:
+        self.ref = ref
+        self.name = str(ref)
+        self.readings = tuple(readings)
+        self.notes: dict[Hashable, object] = {}
+        """What rules have worked out of this artifact alone, by the function that did."""
+        part = MAIN_PART[ref.kind]
+        self.main = next((reading for reading in self.readings if reading.part == part), None)
+        """The reading that speaks for the whole artifact; None where there was none yet."""
+        self._makers = makers or {}
+        self._of_kind: dict[str, _OfKind] = {}
+        self._unread: tuple[Reading, ...] | None = None
+        self._stale: bool | None = None
+        self._words = ""
+
+    def of(self, kind: str) -> tuple[Evidence, ...]:
+        """Its evidence of one kind, in order."""
+        found = self._pieces(kind)
+        return () if found is None else found.all()
+
+    def of_values(self, kind: str, asked: Sequence[tuple[str, tuple[JsonValue, ...]]]) -> Sequence[Evidence]:
+        """Its evidence of one kind whose value has, under each of these keys, one of the values that stand with it."""
+        found = self._pieces(kind)
+        return () if found is None else found.with_values(asked)
+
+    def _pieces(self, kind: str) -> _OfKind | None:
+        maker = self._makers.get(kind)
+        if maker is None:
+            return None
+        found = self._of_kind.get(kind)
+        if found is None:
+            found = self._of_kind[kind] = _OfKind(maker())
+        return found
+
+    def everything(self) -> list[Evidence]:
+        """All its evidence, one kind after the other."""
+        return [item for kind in self._makers for item in self.of(kind)]
+
+    @property
+    def unread(self) -> tuple[Reading, ...]:
+        """Attempts that told nothing: mostly none. An artifact that was never asked for counts as one failed attempt."""
+        if self._unread is None:
+            if self.readings:
+                self._unread = tuple([reading for reading in self.readings if reading.is_unknown])
+            else:
+                self._unread = (not_visited(self.ref),)
+        return self._unread
+
+    @property
+    def is_stale(self) -> bool:
+        """Could something of it not be read again tonight, while what was read earlier stands?"""
+        if self._stale is None:
+            self._stale = any(reading.stale for reading in self.readings)
+        return self._stale
+
+    @property
+    def state_words(self) -> str:
+        """How its main part could be read, in words."""
+        if not self._words:
+            self._words = _state_words(self.main)
+        return self._words
+
+
+class _OfKind:
+    """The evidence of one kind that an artifact has, with an index of its values."""
+
+    __slots__ = ("_all", "_by_value", "_made", "_pieces", "_values")
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._pieces = pieces
+        self._values = pieces.values
+        self._made: dict[int, Evidence] = {}
+        self._all: tuple[Evidence, ...] | None = None
+        self._by_value: dict[str, dict[JsonValue, list[int]]] = {}
+
+    def all(self) -> tuple[Evidence, ...]:
+        if self._all is None:
+            self._all = tuple(self._at(range(len(self._values))))
+        return self._all
+
+    def with_values(self, asked: Sequence[tuple[str, tuple[JsonValue, ...]]]) -> list[Evidence]:
+        (key, wanted), *others = asked
+        places = self._places(key, wanted)
+        for other, allowed in others:
+            places = [place for place in places if self._values[place].get(other) in allowed]
+        return self._at(places)
+
+    def _at(self, places: Iterable[int]) -> list[Evidence]:
+        made, make = self._made, self._pieces.make
+        found = []
+        for place in places:
+            item = made.get(place)
+            if item is None:
+                item = made[place] = make(place)
+            found.append(item)
+        return found
+
+    def _places(self, key: str, wanted: tuple[JsonValue, ...]) -> list[int]:
+        by_value = self._by_value.get(key)
+        if by_value is None:
+            by_value = self._by_value[key] = _by_value(self._values, key)
+        hits = [by_value[value] for value in dict.fromkeys(wanted) if value in by_value]
+        if len(hits) < 2:
+            return hits[0] if hits else []
+        return sorted([place for places in hits for place in places])
+
+
+class Made:
+    """Pieces that are there already, in any order."""
+
+    __slots__ = ("_items", "values")
+
+    def __init__(self, items: Iterable[Evidence]) -> None:
+        self._items = in_order(items)
+        self.values = [item.value for item in self._items]
+
+    def make(self, place: int) -> Evidence:
+        """The piece at this place."""
+        return self._items[place]
+
+
+def not_visited(ref: ArtifactRef) -> Reading:
+    """The reading of an artifact that nobody has asked for yet."""
+    return Reading(
+        ref=ref,
+        part=MAIN_PART[ref.kind],
+        url="",
+        status=VisitStatus.FAILED,
+        at=datetime.min.replace(tzinfo=UTC),
+        reason="not visited yet",
+    )
+
+
+def known_of(evidence: Iterable[Evidence], readings: Iterable[Reading]) -> dict[ArtifactRef, Known]:
+    """What is known of each artifact, from its evidence and readings in any order."""
+    kinds: dict[ArtifactRef, dict[str, list[Evidence]]] = {}
+    for item in evidence:
+        kinds.setdefault(item.ref, {}).setdefault(item.kind, []).append(item)
+    attempts: dict[ArtifactRef, list[Reading]] = {}
+    for reading in readings:
+        attempts.setdefault(reading.ref, []).append(reading)
+    return {
+        ref: Known(
+            ref,
+            attempts.get(ref, ()),
+            {kind: partial(Made, items) for kind, items in kinds.get(ref, {}).items()},
+        )
+        for ref in {**kinds, **attempts}
+    }
+
+
+def in_order(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """By artifact, part, kind and place; the identity, which takes longest to work out, decides only ties."""
+    groups: dict[tuple[ArtifactRef, str], list[Evidence]] = {}
+    for place, following in groupby(evidence, key=attrgetter("ref", "part")):
+        groups.setdefault(place, []).extend(following)
+    ordered: list[Evidence] = []
+    for _, items in sorted(groups.items(), key=_part_of) if len(groups) > 1 else groups.items():
+        if len(items) == 1:
+            ordered += items
+            continue
+        keyed = [(_place(item), item) for item in items]
+        keyed.sort(key=itemgetter(0))
+        if all(one[0] != other[0] for one, other in pairwise(keyed)):
+            ordered += [item for _, item in keyed]
+            continue
+        for _, alike in groupby(keyed, key=itemgetter(0)):
+            same = [item for _, item in alike]
+            ordered += same if len(same) == 1 else sorted(same, key=attrgetter("key"))
+    return tuple(ordered)
+
+
+def _part_of(group: tuple[tuple[ArtifactRef, str], list[Evidence]]) -> tuple[str, str]:
+    (ref, part), _ = group
+    return str(ref), part
+
+
+def _place(item: Evidence) -> tuple[str, int, str]:
+    where = item.where
+    return (item.kind, where.start, "") if isinstance(where, Quote) else (item.kind, -1, where.path)
+
+
+def _by_value(values: Sequence[Mapping[str, JsonValue]], key: str) -> dict[JsonValue, list[int]]:
+    """The places of values by what they have under a key."""
+    found: dict[JsonValue, list[int]] = {}
+    for place, value in enumerate(values):
+        entry = value.get(key)
+        # A list or a mapping is none of the words and flags that rules ask for.
+        if not isinstance(entry, list | dict):
+            found.setdefault(entry, []).append(place)
+    return found
+
+
+def _state_words(main: Reading | None) -> str:
+    if main is None:
+        return "not visited yet"
+    state = _STATE_WORDS[main.status]
+    return "read earlier, tonight " + state if main.stale and main.is_readable else state
+
+
+_STATE_WORDS = {
+    VisitStatus.OK: "read",
+    VisitStatus.UNCHANGED: "read",
+    VisitStatus.MISSING: "not there",
+    VisitStatus.DENIED: "access denied",
+    VisitStatus.FAILED: "could not be read",
+}
