@@ -26,6 +26,7 @@ from crawler.gather_budget import Allotment
 from crawler.gather_feed import Ended, Feed, Handed
 from crawler.gather_links import add_lineage_entries, follow, own_refs
 from crawler.gathered import Gathered as Gathered
+from crawler.gathered import note_extracted as note_extracted
 from crawler.interrupts import write_scope
 from crawler.progress import NullProgress, Progress
 from crawler.sources.base import Source
@@ -36,9 +37,8 @@ from db.session import session_scope
 from db.values import KeptVisit, StoredSnapshot
 from pipelines.artifacts import LINEAGE_DEPTH
 from pipelines.errors import StorageError
-from pipelines.extract import EXTRACTOR_VERSION
 from pipelines.lineage_data import BaseModel
-from pipelines.model import MAIN_PART, ArtifactRef, Project, Visit, VisitStatus
+from pipelines.model import ArtifactRef, Project
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +63,9 @@ PATIENCE = 1.0
 GATHERING_SECONDS = 0.05
 """How long what has come waits for more to be stored with it."""
 
+BUSY_SECONDS = 0.2
+"""How long it waits while documents are being read: nobody waits for what would be handed to them sooner."""
+
 FINISHED_TOGETHER = 10
 """Projects that are finished together at most. Fewer are when there is nothing else to do."""
 
@@ -84,7 +87,7 @@ class _Under:
 class Gathering:
     """One run's gathering. `go` does it; what happens is noted in `result` as it happens.
 
-    `all_found` is called once, when nothing can be found any more that has to be visited.
+    `meanwhile` is called once the first artifacts are asked for, `all_found` once nothing more can be found to visit.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Gathering:
         also_read: int | None = None,
         progress: Progress | None = None,
         result: Gathered,
+        meanwhile: Callable[[], None] = lambda: None,
         all_found: Callable[[], None] = lambda: None,
     ) -> None:
         self._context = context
@@ -112,6 +116,7 @@ class Gathering:
         self._runs = (run_id,) if also_read is None else (run_id, also_read)
         self._progress = progress or NullProgress()
         self._result = result
+        self._meanwhile = meanwhile
         self._all_found: Callable[[], None] | None = all_found
         self._feed = Feed(sources, context.archive)
         self._extraction = Extraction(context.archive, self._feed.wake)
@@ -138,18 +143,21 @@ class Gathering:
                 if self._is_much_new:
                     self._extraction.prepare()
                 while self._ahead or self._under or self._read:
-                    self._take_up()
-                    self._plan_more()
-                    self._send()
-                    if self._all_found is not None and not self._more_may_come():
-                        self._all_found()
-                        self._all_found = None
                     came = self._take_in()
                     self._settle()
-                    self._finish_some(is_idle=not came)
                     if self._under and not (self._ahead or self._unplanned or self._is_waiting):
                         # Better than to wait for ever.
                         raise RuntimeError(f"nothing more comes for {', '.join(sorted(self._under)[:5])}")
+                    # What is asked for is on its way while projects are finished.
+                    self._take_up()
+                    self._plan_more()
+                    self._send()
+                    self._meanwhile()
+                    self._meanwhile = lambda: None
+                    if self._all_found is not None and not self._more_may_come():
+                        self._all_found()
+                        self._all_found = None
+                    self._finish_some(is_idle=not came)
         finally:
             self._feed.stop()
             self._result.note_usage(self._sources)
@@ -204,10 +212,12 @@ class Gathering:
     # Visits go and come
 
     def _send(self) -> None:
-        for name, refs in self._feed.next_calls(more_may_come=self._more_may_come):
-            with session_scope(self._context.engine) as session:
-                requests = load_requests(session, refs, full=self._full)
-            self._feed.call(name, requests)
+        calls = self._feed.next_calls(more_may_come=self._more_may_come)
+        with session_scope(self._context.engine) as session:
+            found = load_requests(session, [ref for _, refs in calls for ref in refs], full=self._full)
+        requests = {request.ref: request for request in found}
+        for name, refs in calls:
+            self._feed.call(name, [requests[ref] for ref in refs])
 
     def _plan_more(self) -> None:
         """Plan for what waits for it, once everything that can be found is found."""
@@ -245,11 +255,9 @@ class Gathering:
         found = self._extraction.collect(0.0 if events else READING_SECONDS)
         if not events and not found:
             return False
-        if idle and len(events) < COMMITTED_TOGETHER:
+        if idle:
             # A transaction for each document would take longer than reading it.
-            time.sleep(GATHERING_SECONDS)
-            events += self._feed.take(0.0, COMMITTED_TOGETHER - len(events))
-            found += self._extraction.collect(0.0)
+            self._wait_for_more(events, found)
         with write_scope(self._context.engine) as session:
             if events:
                 self._save_visits(session, events)
@@ -268,6 +276,13 @@ class Gathering:
             self._progress.progress(name, done, known, self._result.usage.get(name))
         return True
 
+    def _wait_for_more(self, events: list[Handed | Ended], found: list[Extracted]) -> None:
+        """Add what comes meanwhile; processes that read go on being given documents."""
+        until = time.monotonic() + (BUSY_SECONDS if self._extraction.is_busy else GATHERING_SECONDS)
+        while (left := until - time.monotonic()) > 0 and len(events) < COMMITTED_TOGETHER:
+            events += self._feed.take(left, COMMITTED_TOGETHER - len(events))
+            found += self._extraction.collect(0.0)
+
     @property
     def _is_waiting(self) -> bool:
         return self._feed.is_busy or self._extraction.is_busy
@@ -285,7 +300,9 @@ class Gathering:
             if event.error is not None:
                 self._result.errors.add(f"source {event.source}: {type(event.error).__name__}: {event.error}")
             for ref in sorted(event.unanswered):
-                kept.append((event.source, KeptVisit(visit=self._unanswered(event.source, ref))))
+                kept.append(
+                    (event.source, KeptVisit(visit=event.unanswered_visit(ref, self._context.clock())))
+                )
                 refs[ref] = None
         saved = save_visits(session, self._run_id, [visit for _, visit in kept])
         for (name, visit), result in zip(kept, saved, strict=True):
@@ -294,21 +311,14 @@ class Gathering:
             self._result.note_artifact(ref)
         self._extract(session, list(refs))
 
-    def _unanswered(self, source: str, ref: ArtifactRef) -> Visit:
-        """A source that broke off leaves artifacts without an answer: they failed, and it is said."""
-        return Visit(
-            ref=ref,
-            part=MAIN_PART[ref.kind],
-            url="",
-            at=self._context.clock(),
-            status=VisitStatus.FAILED,
-            reason=f"the source {source} gave no answer",
-        )
-
     # Documents are read
 
     def _extract(self, session: Session, refs: Sequence[ArtifactRef]) -> None:
         """Let what stands of these artifacts be read, as far as this version has not read it yet."""
+        if not refs:
+            return
+        from pipelines.extract import EXTRACTOR_VERSION
+
         for stored in load_unextracted(session, EXTRACTOR_VERSION, refs):
             if stored.id not in self._owner:
                 self._owner[stored.id] = stored
@@ -321,6 +331,10 @@ class Gathering:
                 self._close(ref)
 
     def _save_found(self, session: Session, found: Sequence[Extracted]) -> None:
+        if not found:
+            return
+        from pipelines.extract import EXTRACTOR_VERSION
+
         good = {item.snapshot_id: item.rows for item in found if not item.error}
         save_extractions(session, EXTRACTOR_VERSION, good)
         for item in found:
@@ -384,11 +398,3 @@ class Gathering:
             if not waiting and (ref in self._unplanned or self._feed.drop(ref)):
                 self._unplanned.discard(ref)
                 del self._open[ref]
-
-
-def note_extracted(result: Gathered, stored: StoredSnapshot, found: Extracted) -> None:
-    """Note what was amiss with a document."""
-    if found.error:
-        result.errors.add(f"extraction of {stored.ref} {stored.part}: {found.error}")
-    for problem in found.problems:
-        result.problems.add(problem)

@@ -7,8 +7,10 @@ from fractions import Fraction
 
 from crawler.budget import Plan, usual_rates
 from crawler.context import Context
-from crawler.planning import allowances_left, fetch_allowances, plan_visits
+from crawler.planning import allowances_left, ask_for_allowances, plan_visits
 from crawler.sources.base import Allowance, Source
+from db.session import session_scope
+from db.waiting import load_waiting
 from pipelines.model import ArtifactKind, ArtifactRef
 
 CAUTION = 2
@@ -32,8 +34,11 @@ class Allotment:
         self._service_of: Mapping[ArtifactKind, str] = {
             kind: source.name for source in sources for kind in source.kinds
         }
-        self._allowances: Mapping[str, Allowance | None] = fetch_allowances(sources)
-        self.plan: Plan = plan_visits(context, sources, self._allowances, slugs, full=full)
+        told = ask_for_allowances(sources)
+        with session_scope(context.engine) as session:
+            waiting = load_waiting(session, slugs)
+        self._allowances: Mapping[str, Allowance | None] = told()
+        self.plan: Plan = plan_visits(context, sources, self._allowances, slugs, full=full, waiting=waiting)
         self._free = {
             part.service: Fraction(part.left - part.reserve - part.planned)
             for part in self.plan.services

@@ -12,13 +12,14 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from crawler.archive import Archive
 from crawler.sources.base import Source
 from db.save_visits import keep
 from db.values import KeptVisit
 from pipelines.errors import StorageError
-from pipelines.model import MAIN_PART, ArtifactKind, ArtifactRef, Visit, VisitRequest
+from pipelines.model import MAIN_PART, ArtifactKind, ArtifactRef, Visit, VisitRequest, VisitStatus
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +72,17 @@ class Ended:
     source: str
     unanswered: frozenset[ArtifactRef]
     error: Exception | None = None
+
+    def unanswered_visit(self, ref: ArtifactRef, at: datetime) -> Visit:
+        """A source that broke off leaves artifacts without an answer: they failed, and it is said."""
+        return Visit(
+            ref=ref,
+            part=MAIN_PART[ref.kind],
+            url="",
+            at=at,
+            status=VisitStatus.FAILED,
+            reason=f"the source {self.source} gave no answer",
+        )
 
 
 Event = Handed | Ended | None

@@ -14,9 +14,10 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy.orm import Session
 
 from crawler.budget import Plan
+from crawler.extraction_worker import Extracted
 from crawler.sources.base import Source, Usage
 from db.runs import load_run_totals, load_unread
-from db.values import SavedVisit, StoredRun
+from db.values import SavedVisit, StoredRun, StoredSnapshot
 from db.waiting import NOT_YET
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, JsonValue, Visit, VisitStatus
 
@@ -181,3 +182,11 @@ def gathered_before(session: Session, run: StoredRun, source_of: Mapping[Artifac
             requests=spent.get("requests", 0), charged=spent.get("charged", 0), bytes=spent.get("bytes", 0)
         )
     return result
+
+
+def note_extracted(result: Gathered, stored: StoredSnapshot, found: Extracted) -> None:
+    """Note what was amiss with a document."""
+    if found.error:
+        result.errors.add(f"extraction of {stored.ref} {stored.part}: {found.error}")
+    for problem in found.problems:
+        result.problems.add(problem)

@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from crawler.context import open_engine, utc_now
-from crawler.notify_message import Message
-from crawler.report.broken import why_broken
 from crawler.settings import Settings
 from db.reports import save_report
 from db.session import session_scope
 from pipelines.errors import LockHeldError, OpennessError, StorageError
 from pipelines.model import JsonValue
+
+if TYPE_CHECKING:
+    from crawler.notify_message import Message
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +130,7 @@ def _tell_that_there_is_no_report(
     try:
         from crawler.notify import host_name
         from crawler.notify_message import no_report_message
+        from crawler.report.broken import why_broken
 
         reason = why_broken(error)
         _send(settings, lambda: no_report_message(reason, code, began, host_name()), clock, error)

@@ -21,10 +21,6 @@ from crawler.interrupts import write_scope
 from crawler.left_behind import clear_away, owner_of
 from crawler.lock import run_lock
 from crawler.progress import NullProgress, Progress
-from crawler.rating import load_rated, rate, rate_safely
-from crawler.report import run_report
-from crawler.report.aftermath import load_aftermath
-from crawler.report.broken import why_broken
 from crawler.resuming import Begun, begin
 from crawler.resuming import RunKind as RunKind
 from crawler.scratch import remove_left_behind
@@ -197,6 +193,7 @@ class _Night:
                 also_read=begun.also_read,
                 progress=self.progress,
                 result=self.gathered,
+                meanwhile=_import_ahead,
                 all_found=self.ask_for_lists,
             )
             gathering.go(tuple(dict.fromkeys([*allotment.plan.order, *begun.slugs])))
@@ -208,6 +205,8 @@ class _Night:
 
     def finish(self, projects: Sequence[Project]) -> None:
         """What is done with projects of which everything was read."""
+        from crawler.rating import rate_safely
+
         if self.begun.kind == "nightly":
             rate_safely(self.context, projects, self.begun.run_id, self.gathered)
             return
@@ -217,6 +216,8 @@ class _Night:
 
     def rate(self) -> None:
         """Rate from what is stored."""
+        from crawler.rating import rate
+
         self.phase("rating")
         slugs = None if self.begun.is_about_all else self.begun.slugs
         rate(
@@ -252,6 +253,11 @@ class _Night:
         return report
 
     def _save_end(self, broken: BaseException | None) -> dict[str, JsonValue]:
+        from crawler.rating import load_rated
+        from crawler.report import run_report
+        from crawler.report.aftermath import load_aftermath
+        from crawler.report.broken import why_broken
+
         context, run_id = self.context, self.begun.run_id
         # Whoever interrupts us does not wait; `openness report` tells the changes later.
         hurry = isinstance(broken, KeyboardInterrupt)
@@ -277,6 +283,13 @@ class _Night:
             )
             end_run(session, run_id, context.clock(), self.status, self.exit_code, report)
         return report
+
+
+def _import_ahead() -> None:
+    """What takes long to import and is needed once answers are there: while they are on their way."""
+    import crawler.rating
+    import crawler.report.aftermath
+    import crawler.report.broken  # noqa: F401
 
 
 @contextmanager

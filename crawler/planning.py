@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from crawler.budget import Plan, Rates, SpentNight, Wish, learn_rates, plan_night, usual_rates
 from crawler.context import Context
@@ -28,6 +28,11 @@ _LEAST_TOLD = 10
 
 def fetch_allowances(sources: Iterable[Source]) -> dict[str, Allowance | None]:
     """What every service says is left, all asked at once; None for those that tell nothing."""
+    return ask_for_allowances(sources)()
+
+
+def ask_for_allowances(sources: Iterable[Source]) -> Callable[[], dict[str, Allowance | None]]:
+    """`fetch_allowances` on its way: call what this gives to wait for it."""
     found: dict[str, Allowance | None] = {source.name: None for source in sources}
 
     def ask(source: Source) -> None:
@@ -41,9 +46,13 @@ def fetch_allowances(sources: Iterable[Source]) -> dict[str, Allowance | None]:
     asking = [threading.Thread(target=ask, args=(source,), daemon=True) for source in sources]
     for thread in asking:
         thread.start()
-    for thread in asking:
-        thread.join()
-    return found
+
+    def wait() -> dict[str, Allowance | None]:
+        for thread in asking:
+            thread.join()
+        return found
+
+    return wait
 
 
 def allowances_left(

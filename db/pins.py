@@ -26,6 +26,7 @@ from sqlalchemy import (
     CompoundSelect,
     Select,
     and_,
+    bindparam,
     case,
     delete,
     distinct,
@@ -334,8 +335,14 @@ def save_pruned(session: Session, digests: Sequence[str], now: datetime, curator
         session.execute(insert(PrunedBodyRow), values)
 
 
+_RETURNED = (
+    delete(PrunedBodyRow)
+    .where(PrunedBodyRow.sha256.in_(bindparam("digests", expanding=True)))
+    .execution_options(synchronize_session=False)
+)
+
+
 def save_returned(session: Session, digests: Iterable[str]) -> None:
     """Note that these bodies are in the archive again, or still."""
     for chunk in chunks(digests):
-        statement = delete(PrunedBodyRow).where(PrunedBodyRow.sha256.in_(chunk))
-        session.execute(statement, execution_options={"synchronize_session": False})
+        session.execute(_RETURNED, {"digests": chunk})

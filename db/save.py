@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import Table, and_, insert, select, update
+from sqlalchemy import Table, and_, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.candidate_row import CandidateRow, CandidateStatus
@@ -269,6 +269,14 @@ def _link(
     )
 
 
+_LINKS = select(
+    ProjectArtifactRow.id,
+    ProjectArtifactRow.artifact_id,
+    ProjectArtifactRow.role,
+    ProjectArtifactRow.active,
+).where(ProjectArtifactRow.project_id == bindparam("project_id"))
+
+
 def save_artifacts(
     session: Session, slug: str, artifacts: Sequence[Artifact], now: datetime | None = None
 ) -> tuple[Artifact, ...]:
@@ -285,14 +293,16 @@ def save_artifacts(
     project_id = project_ids(session, [slug])[slug]
     sources = {artifact.named_by.artifact for artifact in artifacts if artifact.named_by is not None}
     artifact_ids = ensure_artifacts(session, sources | {artifact.ref for artifact in artifacts})
-    query = select(ProjectArtifactRow).where(ProjectArtifactRow.project_id == project_id)
-    links = {(link.artifact_id, link.role): link for link in session.scalars(query)}
+    # Mapped rows take several times as long to load, and hardly one of them is changed.
+    found = session.execute(_LINKS, {"project_id": project_id})
+    links = {(artifact_id, role): (link_id, active) for link_id, artifact_id, role, active in found}
     new = []
     rows: dict[tuple[int, Role], dict[str, object]] = {}
     for artifact in artifacts:
         key = (artifact_ids[artifact.ref], artifact.role)
         link = links.get(key)
-        if key in rows or (link is not None and link.active):
+        link_id, is_active = link or (None, False)
+        if key in rows or is_active:
             continue
         named_by = artifact.named_by
         fields = {
@@ -303,13 +313,15 @@ def save_artifacts(
             "named_by_part": named_by.part if named_by else None,
             "named_by_text": named_by.text if named_by else None,
         }
-        if link is None:
+        if link_id is None:
             place = {"project_id": project_id, "artifact_id": key[0], "role": key[1], "added_at": now}
             rows[key] = place | fields
         else:
+            row = session.get_one(ProjectArtifactRow, link_id)
             for name, value in fields.items():
                 if named_by is not None or not name.startswith("named_by"):
-                    setattr(link, name, value)
+                    setattr(row, name, value)
+            links[key] = (link_id, True)
         new.append(artifact)
     if rows:
         # The table itself: a hundred mapped rows are a hundred statements.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from db.evidence_values import evidence_values
@@ -123,30 +123,37 @@ def _visit_row(visit: Visit, standing: _Standing | None, snapshot_id: int | None
     }
 
 
+_LATEST_READING = (
+    select(VisitRow.id)
+    .where(VisitRow.part_id == PartRow.id, VisitRow.snapshot_id.is_not(None))
+    .correlate(PartRow)
+    .order_by(VisitRow.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+# Made once: a night asks hundreds of times, and making one costs more than its answer.
+_STANDING = (
+    select(
+        PartRow.id,
+        SnapshotRow.id,
+        SnapshotRow.sha256,
+        VisitRow.etag,
+        VisitRow.last_modified,
+        VisitRow.token,
+    )
+    .join(VisitRow, VisitRow.id == _LATEST_READING)
+    .join(SnapshotRow, SnapshotRow.id == VisitRow.snapshot_id)
+    .where(PartRow.id.in_(bindparam("ids", expanding=True)))
+)
+_SNAPSHOTS = select(SnapshotRow.part_id, SnapshotRow.sha256, SnapshotRow.id).where(
+    SnapshotRow.part_id.in_(bindparam("ids", expanding=True))
+)
+
+
 def _load_standing(session: Session, part_ids: Iterable[int]) -> dict[int, _Standing]:
     found: dict[int, _Standing] = {}
-    latest = (
-        select(VisitRow.id)
-        .where(VisitRow.part_id == PartRow.id, VisitRow.snapshot_id.is_not(None))
-        .correlate(PartRow)
-        .order_by(VisitRow.id.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = (
-        select(
-            PartRow.id,
-            SnapshotRow.id,
-            SnapshotRow.sha256,
-            VisitRow.etag,
-            VisitRow.last_modified,
-            VisitRow.token,
-        )
-        .join(VisitRow, VisitRow.id == latest)
-        .join(SnapshotRow, SnapshotRow.id == VisitRow.snapshot_id)
-    )
     for ids in chunks(part_ids):
-        rows = session.execute(query.where(PartRow.id.in_(ids)))
+        rows = session.execute(_STANDING, {"ids": ids})
         for part_id, snapshot_id, sha256, etag, last_modified, token in rows:
             validators = Validators(sha256=sha256, etag=etag, last_modified=last_modified, token=token)
             found[part_id] = _Standing(snapshot_id=snapshot_id, sha256=sha256, validators=validators)
@@ -157,9 +164,8 @@ def _load_snapshots(session: Session, places: Iterable[tuple[int, str]]) -> dict
     """The snapshots there are of parts with certain bytes: something may return to what it was."""
     wanted = set(places)
     found: dict[tuple[int, str], int] = {}
-    for part_ids in chunks(sorted({part_id for part_id, _ in wanted})):
-        query = select(SnapshotRow.part_id, SnapshotRow.sha256, SnapshotRow.id)
-        for part_id, sha256, snapshot_id in session.execute(query.where(SnapshotRow.part_id.in_(part_ids))):
+    for ids in chunks(sorted({part_id for part_id, _ in wanted})):
+        for part_id, sha256, snapshot_id in session.execute(_SNAPSHOTS, {"ids": ids}):
             if (part_id, sha256) in wanted:
                 found[part_id, sha256] = snapshot_id
     return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, exists, func, select
+from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.keys import artifact_key, chunks
@@ -83,6 +83,7 @@ def _states_query() -> Select[*tuple[Any, ...]]:  # Any: columns have many types
         .outerjoin(telling, telling.id == _latest(VisitRow.status.in_(TELLING)))
         .outerjoin(reading, reading.id == _latest(VisitRow.snapshot_id.is_not(None)))
         .outerjoin(SnapshotRow, SnapshotRow.id == reading.snapshot_id)
+        .where(ArtifactRow.key.in_(bindparam("keys", expanding=True)))
     )
 
 
@@ -95,7 +96,7 @@ def load_states(session: Session, refs: Iterable[ArtifactRef]) -> list[PartState
     groups: dict[ArtifactRef, list[PartState]] = {}
     for keys in chunks(sorted(wanted)):
         # By the connection: a session takes twice as long to hand on rows, for entities that there are none of.
-        for row in session.connection().execute(query.where(ArtifactRow.key.in_(keys))):
+        for row in session.connection().execute(query, {"keys": keys}):
             ref = by_name[row.kind, row.identifier]
             groups.setdefault(ref, []).append(_state(ref, row))
     return [
@@ -172,14 +173,18 @@ def _under(main: PartState, state: PartState) -> PartState:
     return replace(state, visit=visit)
 
 
+_EXTRACTIONS = (
+    select(ExtractionRow.snapshot_id, func.max(ExtractionRow.id))
+    .where(ExtractionRow.snapshot_id.in_(bindparam("ids", expanding=True)))
+    .group_by(ExtractionRow.snapshot_id)
+)
+
+
 def load_extractions(session: Session, snapshot_ids: Iterable[int]) -> dict[int, int]:
     """The latest extraction of each of the snapshots that any version of the extractors has read."""
     found: dict[int, int] = {}
     for ids in chunks(snapshot_ids):
-        query = select(ExtractionRow.snapshot_id, func.max(ExtractionRow.id))
-        query = query.where(ExtractionRow.snapshot_id.in_(ids)).group_by(ExtractionRow.snapshot_id)
-        for snapshot_id, extraction_id in session.execute(query):
-            found[snapshot_id] = extraction_id
+        found.update(session.execute(_EXTRACTIONS, {"ids": ids}).all())
     return found
 
 

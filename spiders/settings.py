@@ -95,6 +95,10 @@ def crawl_settings(job: Job) -> dict[str, Any]:
         "HTTPERROR_ALLOW_ALL": True,
         "URLLENGTH_LIMIT": 0,
         "ITEM_PIPELINES": {"spiders.worker.Handover": 100},
+        # A page is one item, and for every page Scrapy would start tasks for so many of them: a hundred.
+        "CONCURRENT_ITEMS": 1,
+        # For every page it would parse the source of the callback.
+        "WARN_ON_GENERATOR_RETURN_VALUE": False,
         "DEFAULT_REQUEST_HEADERS": {
             "Accept": "text/html,application/xhtml+xml,text/*;q=0.9,application/xml;q=0.9,*/*;q=0.1",
             "Accept-Language": "en",

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -168,6 +169,9 @@ def run(job: Job, wire: Wire, orders: Orders) -> int:
     process = AsyncCrawlerProcess(crawl_settings(job))
     crawl = process.crawl(PageSpider, job=job, wire=wire, orders=orders)
     loop = asyncio.get_event_loop()
+    # Nothing of what was imported will ever be garbage.
+    gc.freeze()
+    gc.enable()
     beat = loop.create_task(_beat(wire, job.limits.heartbeat))
     crawl.add_done_callback(lambda _: beat.cancel())
     process.start()
@@ -183,6 +187,7 @@ def main(arguments: list[str]) -> int:
     # What anything else prints goes to standard error: standard output speaks our protocol only.
     descriptor = os.dup(1)
     os.dup2(2, 1)
+    gc.disable()
     with contextlib.suppress(KeyboardInterrupt):
         return run(Job.read(spool), Wire(spool, descriptor), Orders(spool, 0))
     return EXIT_CRAWL_FAILED

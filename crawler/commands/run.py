@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from crawler.heap import collecting_seldom
 from crawler.terminal import json_text
 
 if TYPE_CHECKING:
@@ -61,10 +62,25 @@ def _run(
     resume: bool = False,
     metrics_file: Path | None = None,
 ) -> None:
+    with collecting_seldom():
+        code = _run_and_tell(ctx, kind, slugs, as_json, full=full, resume=resume, metrics_file=metrics_file)
+    ctx.exit(code)
+
+
+def _run_and_tell(
+    ctx: click.Context,
+    kind: RunKind,
+    slugs: tuple[str, ...],
+    as_json: bool,
+    *,
+    full: bool,
+    resume: bool,
+    metrics_file: Path | None,
+) -> int:
+    """Run and print the report; the exit code."""
     from crawler.context import open_context
     from crawler.morning import told_in_the_morning
     from crawler.nightly import run
-    from crawler.report import format_report
 
     settings = settings_of(ctx)
     with (
@@ -82,8 +98,10 @@ def _run(
             progress=progress,
             at_end=night.keep,
         )
+    from crawler.report import format_report
+
     click.echo(json_text(result.report) if as_json else format_report(result.report))
-    ctx.exit(result.exit_code)
+    return result.exit_code
 
 
 def _tell_about_tokens(context: Context, kind: RunKind) -> None:

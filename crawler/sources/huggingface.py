@@ -182,6 +182,8 @@ class HuggingFaceSource:
 
     def fetch_allowance(self) -> Allowance | None:
         """What the Hub said last; it tells nothing without a request that counts."""
+        # Others are asked at this moment, and it takes as long as an answer.
+        self._client.prepare()
         return self._client.allowance
 
     @property

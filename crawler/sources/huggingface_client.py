@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
@@ -90,6 +90,10 @@ class HubClient:
         """What the Hub said last of the limit that is nearest to its end."""
         return nearest(self._budgets.values())
 
+    def prepare(self) -> None:
+        """Make the HTTP client, which reads all certificates that there are."""
+        get_session()
+
     def leave(self) -> None:
         """Wake the threads that wait for a limit: nothing more will be asked."""
         for budget in self._budgets.values():
@@ -162,7 +166,7 @@ class HubClient:
             # The library's client has no timeout of its own, so every request brings one.
             with get_session().stream(
                 "GET",
-                url,
+                _taken_apart(url),
                 headers=dict(headers),
                 timeout=httpx2.Timeout(rules.read_timeout, connect=rules.connect_timeout),
                 follow_redirects=False,
@@ -240,11 +244,20 @@ def _not_noise(answer: Answer, bucket: str, url: str) -> Answer:
     return answer
 
 
+@lru_cache(maxsize=64)
+def _taken_apart(url: str) -> httpx2.URL:
+    """An address as the library has it, once for the question and once for its answer. Raises InvalidURL."""
+    return httpx2.URL(url)
+
+
 def _library_error(answer: Answer, url: str) -> Exception | None:
     """The error that huggingface_hub makes of an answer."""
     headers = {k: v for k, v in answer.headers.items() if k not in ("content-encoding", "transfer-encoding")}
     response = httpx2.Response(
-        answer.status, headers=headers, content=answer.body[:4096], request=httpx2.Request("GET", url)
+        answer.status,
+        headers=headers,
+        content=answer.body[:4096],
+        request=httpx2.Request("GET", _taken_apart(url)),
     )
     try:
         hf_raise_for_status(response)

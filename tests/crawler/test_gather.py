@@ -308,6 +308,22 @@ def test_a_project_that_is_done_does_not_wait_for_the_others(world: World, monke
     assert len(world.finished) == 6
 
 
+def test_what_answers_will_need_is_got_ready_once_while_they_are_on_their_way(world: World) -> None:
+    known: list[int] = []
+
+    def get_ready() -> None:
+        deadline = time.monotonic() + 10
+        while not any(source.calls for source in world.sources.values()) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert any(source.calls for source in world.sources.values())
+        ((visits,),) = world.rows("SELECT count(*) FROM visits")
+        known.append(visits)
+
+    world.gather(meanwhile=get_ready)
+    assert known == [0]
+    assert len(world.finished) == 6
+
+
 def test_a_source_that_breaks_off_costs_its_own_artifacts_only(world: World) -> None:
     class Broken(Invented):
         def visits_of(self, ref):
@@ -390,7 +406,7 @@ def runs(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 def cut_off(monkeypatch: pytest.MonkeyPatch, world: World, *, after: int) -> None:
     """A night in which somebody presses Ctrl-C when so many projects are done."""
-    from crawler.nightly import rate_safely
+    from crawler.rating import rate_safely
 
     left = [after]
 
@@ -402,7 +418,7 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, world: World, *, after: int) -> Non
             rate_safely(context, [project], *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("crawler.nightly.rate_safely", rate)
+        patch.setattr("crawler.rating.rate_safely", rate)
         with pytest.raises(KeyboardInterrupt):
             run(world.context, "nightly")
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from crawler import nightly
 from crawler.context import Context, open_context
 from crawler.nightly import SOME_FAILED, run
 from crawler.rating import load_evidence_set
@@ -262,7 +261,7 @@ def test_a_resumed_run_tells_of_what_failed_before_it_was_cut_off(
     running.fault("tansycomputing/tansy-7b", "status", status=503)
     try:
         with desk(running, tmp_path, write_seeds(tmp_path)) as context:
-            monkeypatch.setattr(nightly, "rate_safely", cut_off)
+            monkeypatch.setattr("crawler.rating.rate_safely", cut_off)
             with pytest.raises(KeyboardInterrupt):
                 run(context, "nightly")
             monkeypatch.undo()
