@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, Select, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Integer, Row, Select, and_, bindparam, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.columns import UtcDateTime
@@ -86,12 +86,10 @@ _PLACES = {
 
 
 class _Found(NamedTuple):
-    """A cell in an order, with its place in it."""
+    """A cell in an order."""
 
-    project_id: int
     dimension: str
     slug: str
-    key: tuple[Any, ...]
 
 
 def load_page(
@@ -111,16 +109,24 @@ def load_page(
     if total == 0:
         return QuestionPage(items=(), total=0, next=None)
     start = None if after is None else _parsed(sort, after)
-    cells = _load_cells(session, filters, now, sort, total, limit + 1, start)
-    items = _load_items(session, [(found.project_id, found.dimension) for found in cells[:limit]])
-    following = _text(sort, cells[limit - 1].key) if len(cells) > limit else None
-    return QuestionPage(items=tuple(items), total=total, next=following)
+    restricting = _restricting(session, filters, total)
+    behind = start is not None
+    query = (
+        _page(sort, behind)
+        if not restricting
+        else _with_items(sort, _cells(sort, False, behind), restricting)
+    )
+    rows = session.execute(query, _values(now, limit + 1, start)).all()
+    items = tuple(_item(row) for row in rows[:limit])
+    following = _text(sort, tuple(rows[limit - 1])[len(_ITEM) :]) if len(rows) > limit else None
+    return QuestionPage(items=items, total=total, next=following)
 
 
 def load_item(session: Session, slug: str, dimension: str) -> QueueItem | None:
     """The question of a cell as the queue lists it, deferred or not; None where nothing is asked."""
     project_id = project_ids(session, [slug])[slug]
-    return next(iter(_load_items(session, [(project_id, dimension)])), None)
+    row = session.execute(_ONE_ITEM, {"project_id": project_id, "dimension": dimension}).first()
+    return None if row is None else _item(row)
 
 
 def load_neighbours(
@@ -180,14 +186,21 @@ def _load_cells(
     *,
     backwards: bool = False,
 ) -> list[_Found]:
-    """Cells with their keys in an order, from behind a place on."""
-    in_order = total > FEW and not filters.slugs
+    """Cells in an order, from behind a place on."""
     query = _cells(sort, backwards, start is not None)
-    if restricting := conditions(session, filters, in_order=in_order):
+    if restricting := _restricting(session, filters, total):
         query = query.where(*restricting)
-    place = {} if start is None else {f"key{number}": value for number, value in enumerate(start)}
-    found = session.execute(query, {"now": now, "limit": limit, **place})
-    return [_Found(row[0], row[1], row[2], tuple(row)[3:]) for row in found]
+    found = session.execute(query, _values(now, limit, start))
+    return [_Found(row[1], row[2]) for row in found]
+
+
+def _restricting(session: Session, filters: QueueFilter, total: int) -> list[ColumnElement[bool]]:
+    return conditions(session, filters, in_order=total > FEW and not filters.slugs)
+
+
+def _values(now: datetime, limit: int, start: tuple[Any, ...] | None) -> dict[str, Any]:  # Any: as the keys
+    place = {f"key{number}": value for number, value in enumerate(start or ())}
+    return {"now": now, "limit": limit, **place}
 
 
 @cache
@@ -207,22 +220,7 @@ def _cells(
     return ordered.limit(bindparam("limit", type_=Integer()))
 
 
-def _load_items(session: Session, cells: Sequence[tuple[int, str]]) -> list[QueueItem]:
-    """Questions in the order of the cells."""
-    if not cells:
-        return []
-    wanted = set(cells)
-    among = {"ids": sorted({cell[0] for cell in wanted}), "dimensions": sorted({cell[1] for cell in wanted})}
-    found = {
-        (row[0], row[1]): QueueItem(dimension=row[1], **dict(zip(_ITEM_FIELDS, row[2:], strict=True)))
-        for row in map(tuple, session.execute(_ITEMS, among))
-        if (row[0], row[1]) in wanted
-    }
-    return [found[cell] for cell in cells if cell in found]
-
-
 _ITEM = (
-    QuestionRow.project_id,
     QuestionRow.dimension,
     QuestionRow.proposal_id,
     QuestionRow.slug,
@@ -239,17 +237,8 @@ _ITEM = (
     QuestionRow.since,
     QuestionRow.proposes,
 )
-_ITEMS = (
-    select(*_ITEM)
-    .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
-    .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
-    # Not as pairs: SQLite looks for those in the whole table.
-    .where(
-        QuestionRow.project_id.in_(bindparam("ids", expanding=True)),
-        QuestionRow.dimension.in_(bindparam("dimensions", expanding=True)),
-    )
-)
 _ITEM_FIELDS = (
+    "dimension",
     "proposal_id",
     "slug",
     "project",
@@ -265,6 +254,43 @@ _ITEM_FIELDS = (
     "since",
     "proposes",
 )
+
+
+_ONE_ITEM = (
+    select(*_ITEM)
+    .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
+    .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+    .where(QuestionRow.project_id == bindparam("project_id"), QuestionRow.dimension == bindparam("dimension"))
+)
+
+
+def _with_items(
+    sort: Sort, cells: Select[*tuple[Any, ...]], restricting: Sequence[ColumnElement[bool]] = ()
+) -> Select[*tuple[Any, ...]]:  # Any: keys have many types
+    """What the queue lists of some cells, then their keys. The cells are found first, and the rest of them only."""
+    page = cells.where(*restricting).subquery("page")
+    keys = list(page.c)[3:]
+    return (
+        select(*_ITEM, *keys)
+        .select_from(page)
+        .join(
+            QuestionRow,
+            and_(QuestionRow.project_id == page.c.project_id, QuestionRow.dimension == page.c.dimension),
+        )
+        .join(ProjectRow, ProjectRow.id == QuestionRow.project_id)
+        .outerjoin(ProposalRow, ProposalRow.id == QuestionRow.proposal_id)
+        .order_by(*(key.desc() if _ORDERS[sort][1] else key.asc() for key in keys))
+    )
+
+
+@cache
+def _page(sort: Sort, behind: bool) -> Select[*tuple[Any, ...]]:  # Any: keys have many types
+    """A page of the whole queue."""
+    return _with_items(sort, _cells(sort, False, behind))
+
+
+def _item(row: Row[*tuple[Any, ...]]) -> QueueItem:  # Any: columns have many types
+    return QueueItem(**dict(zip(_ITEM_FIELDS, row, strict=False)))
 
 
 def _text(sort: Sort, key: tuple[Any, ...]) -> str:
