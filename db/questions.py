@@ -43,6 +43,7 @@ __all__ = [
     "Sort",
     "count_matching",
     "load_facets",
+    "load_first",
     "load_item",
     "load_neighbours",
     "load_next",
@@ -155,6 +156,12 @@ def load_next(
     if total == 0:
         return None
     return _first(_load_cells(session, filters, now, sort, total, 1, _place(session, sort, cell)))
+
+
+def load_first(session: Session, filters: QueueFilter, sort: Sort, now: datetime) -> CellName | None:
+    """The question at the head of the queue, at less cost than a page of it; None where nothing is asked."""
+    total = _total(session, filters, now)
+    return None if total == 0 else _first(_load_cells(session, filters, now, sort, total, 1, None))
 
 
 def _total(session: Session, filters: QueueFilter, now: datetime) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from operator import attrgetter
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
@@ -11,22 +11,15 @@ from sqlalchemy.orm import Session
 from db.keys import chunks, part_key
 from db.models import EvidenceRow, PartRow, ProjectRow, ProposalRow, SnapshotRow
 from pipelines.model import Evidence, Proposal
+from pipelines.propose import Gist
 
 Cell = tuple[str, str]
 """Slug and dimension."""
 
 
-class _Said(NamedTuple):
-    """What of a current proposal storing it again could change: the parts of its identity, and what it tells."""
-
-    rubric_digest: str
-    rule: str
-    rule_version: int
-    evidence_digest: str
-    confidence: float
-    rationale: str
-    link: str
-
+_SAID = ("rubric_digest", "rule", "rule_version", "evidence_digest", "confidence", "rationale", "link")
+"""What of a current proposal storing it again could change: the parts of its identity, and what it tells."""
+_said_by = attrgetter(*_SAID)
 
 # Made once: making a statement costs as much as one project's answer to it.
 _LOCKED = (
@@ -39,7 +32,7 @@ _CURRENT = select(
     ProposalRow.project_id,
     ProposalRow.dimension,
     ProposalRow.claim_evidence_id,
-    *(getattr(ProposalRow, name) for name in _Said._fields),
+    *(getattr(ProposalRow, name) for name in _SAID),
 ).where(ProposalRow.project_id.in_(bindparam("ids", expanding=True)), ProposalRow.is_current)
 _CLAIMS = (
     select(EvidenceRow.id, EvidenceRow.key, SnapshotRow.sha256, PartRow.key)
@@ -50,7 +43,7 @@ _CLAIMS = (
 
 
 def load_changed(
-    session: Session, proposals: Sequence[Proposal], claims: Mapping[Cell, Evidence]
+    session: Session, proposals: Sequence[Proposal | Gist], claims: Mapping[Cell, Evidence]
 ) -> set[str]:
     """The projects of which `save_proposals` would change anything, given these proposals and claims.
 
@@ -60,12 +53,12 @@ def load_changed(
     names: dict[int, str] = {}
     for some in chunks(slugs):
         names.update((row[0], row[1]) for row in session.execute(_LOCKED, {"slugs": some}))
-    said: dict[Cell, _Said] = {}
+    said: dict[Cell, tuple[object, ...]] = {}
     named: dict[Cell, int] = {}
     for ids in chunks(names):
         for project_id, dimension, claim_id, *rest in session.execute(_CURRENT, {"ids": ids}):
             cell = (names[project_id], dimension)
-            said[cell] = _Said._make(rest)
+            said[cell] = tuple(rest)
             if claim_id is not None:
                 named[cell] = claim_id
     changed = {
@@ -74,18 +67,6 @@ def load_changed(
         if said.get((proposal.slug, proposal.dimension)) != _said_by(proposal)
     }
     return changed | _other_claims(session, named, claims)
-
-
-def _said_by(proposal: Proposal) -> _Said:
-    return _Said(
-        proposal.rubric_digest,
-        proposal.rule,
-        proposal.rule_version,
-        proposal.evidence_digest,
-        proposal.confidence,
-        proposal.rationale,
-        proposal.link,
-    )
 
 
 def _other_claims(session: Session, named: Mapping[Cell, int], claims: Mapping[Cell, Evidence]) -> set[str]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from db import decide
 from db.comments import MAX_COMMENT, save_comment
-from db.questions import load_next, load_page
+from db.questions import load_first, load_next
 from db.review_values import Sort, UserRole
 from db.wanted import WantedDecision, carry_out
 from pipelines.errors import UsageError
@@ -139,8 +139,7 @@ def _next(
     """
     if following is not None and (asked.sort is not Sort.GAIN or following[0] == slug):
         return following
-    left = load_page(call.session, asked.filter, call.now, sort=asked.sort, limit=1).items
-    return left[0].cell if left else None
+    return load_first(call.session, asked.filter, asked.sort, call.now)
 
 
 def _go_on(call: Call, asked: QueueQuery, following: tuple[str, str] | None, words: str) -> Response:

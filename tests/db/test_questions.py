@@ -31,6 +31,7 @@ from db.models import (
 from db.question_check import load_index_problems
 from db.questions import (
     load_facets,
+    load_first,
     load_item,
     load_neighbours,
     load_page,
@@ -379,6 +380,8 @@ def test_an_answered_question_has_no_place_and_the_first_one_follows_it(filled):
         previous, following = load_neighbours(session, QueueFilter(), Sort.GAIN, first.cell, filled.now)
         top = load_page(session, QueueFilter(), filled.now, limit=1).items[0]
         assert (previous, following) == (None, top.cell)
+        assert load_first(session, QueueFilter(), Sort.GAIN, filled.now) == top.cell
+        assert load_first(session, QueueFilter(min_confidence=1.0), Sort.GAIN, filled.now) is None
         assert load_item(session, *first.cell) is None
         assert load_item(session, *second.cell).cell == second.cell
 

@@ -23,7 +23,7 @@ from db.states import load_states, load_understood
 from pipelines.errors import StorageError
 from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet
 from pipelines.model import VisitStatus
-from pipelines.propose import propose
+from pipelines.propose import gists, propose
 from pipelines.rules import all_rules
 
 CARD = b"""---
@@ -58,9 +58,9 @@ def rated(monkeypatch):
 
     def watched(evidence, rubric):
         slugs.append(evidence.project.slug)
-        return propose(evidence, rubric)
+        return gists(evidence, rubric)
 
-    monkeypatch.setattr(rating, "propose", watched)
+    monkeypatch.setattr(rating, "gists", watched)
     return slugs
 
 
@@ -146,7 +146,7 @@ def test_what_the_rules_broke_off_over_is_not_noted_as_rated(context, desk, monk
     desk.later()
     desk.save(desk.visit(CARD + b"\nMore.\n"))
     with monkeypatch.context() as patch:
-        patch.setattr(rating, "propose", broken)
+        patch.setattr(rating, "gists", broken)
         with pytest.raises(ArithmeticError):
             rate(context, desk)
     with session_scope(desk.engine) as session:
