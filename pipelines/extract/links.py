@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urljoin, ur
 from pipelines.artifact_ids import id_problem
 from pipelines.extract.base import folded
 from pipelines.markdown import parse_markdown
-from pipelines.markdown_links import BARE_URL, trimmed_url
+from pipelines.markdown_links import trimmed_url
 from pipelines.model import ArtifactKind, ArtifactRef
 
 # First path segments of github.com that are the service's own pages, not owners.
@@ -188,15 +188,6 @@ def _web(parts: SplitResult) -> ArtifactRef | None:
         ]
         query = urlencode(kept) if len(kept) != len(parse_qsl(query, keep_blank_values=True)) else query
     return _ref(ArtifactKind.WEB, urlunsplit((parts.scheme, host + port, parts.path or "/", query, "")))
-
-
-def find_urls(text: str) -> list[tuple[str, int, int]]:
-    """(address, start, end) of every http(s) address in a text, code and markup included."""
-    found = []
-    for match in BARE_URL.finditer(text):
-        url = trimmed_url(match.group())
-        found.append((url, match.start(), match.start() + len(url)))
-    return found
 
 
 # --- numbers of papers ---------------------------------------------------------------------------
