@@ -26,7 +26,7 @@ from crawler.gather_budget import Allotment
 from crawler.gather_feed import Ended, Feed, Handed
 from crawler.gather_links import add_lineage_entries, follow, own_refs
 from crawler.gathered import Gathered as Gathered
-from crawler.gathered import note_extracted as note_extracted
+from crawler.gathered import note_extracted
 from crawler.interrupts import write_scope
 from crawler.progress import NullProgress, Progress
 from crawler.sources.base import Source

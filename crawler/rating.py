@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from crawler.context import Context
 from crawler.evidence_sets import TOGETHER, load_evidence_sets
 from crawler.evidence_sets import load_evidence_set as load_evidence_set
 from crawler.extraction import Extraction
-from crawler.gather import note_extracted
-from crawler.gathered import Gathered
+from crawler.gathered import Gathered, note_extracted
+from crawler.heap import collecting_seldom
 from crawler.interrupts import write_scope
 from db.evidence_sets import Inputs, load_inputs, load_sets
 from db.keys import chunks
@@ -28,15 +26,12 @@ from pipelines.claims import contradictions
 from pipelines.errors import StorageError
 from pipelines.extract import EXTRACTOR_VERSION
 from pipelines.model import ArtifactRef, Project, Proposal
-from pipelines.propose import propose
+from pipelines.propose import gists, propose
 
 log = logging.getLogger(__name__)
 
 PORTION = 100
 """Projects of which the documents are read together."""
-
-GARBAGE = 50_000
-"""Objects made between two looks for garbage. A third of the time of rating went into looking, in vain."""
 
 READING_SECONDS = 1.0
 WAITING_SECONDS = 0.05
@@ -101,20 +96,9 @@ def rate(
     its proposals would be those that stand. Somebody who looks meanwhile sees all new proposals of a
     project or none.
     """
-    with _collecting_seldom():
+    with collecting_seldom():
         _rate_all(context, slugs, run_id, result, progress, full=full)
     return load_rated(context, run_id)
-
-
-@contextmanager
-def _collecting_seldom() -> Iterator[None]:
-    """Let Python look for garbage less often: evidence is much, of one shape, and without cycles."""
-    before = gc.get_threshold()
-    gc.set_threshold(GARBAGE)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _rate_all(
@@ -164,7 +148,7 @@ def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id:
     """Propose ratings for a few projects, store what is new, and note that the run is done with them."""
     with session_scope(context.engine) as session:
         sets = load_sets(session, projects, inputs)
-    proposals = [proposal for evidence in sets for proposal in propose(evidence, context.rubric)]
+    told = [gist for evidence in sets for gist in gists(evidence, context.rubric)]
     digests = {project.slug: inputs.digest(project, context.rubric) for project in projects}
     claims = {
         (evidence.project.slug, found.dimension): found.claim
@@ -173,9 +157,13 @@ def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id:
         for found in reversed(contradictions(evidence))
     }
     with write_scope(context.engine) as session:
-        changed = load_changed(session, proposals, claims)
-        new = [proposal for proposal in proposals if proposal.slug in changed]
-        if new:
+        if changed := load_changed(session, told, claims):
+            new = [
+                proposal
+                for evidence in sets
+                if evidence.project.slug in changed
+                for proposal in propose(evidence, context.rubric)
+            ]
             against = {cell: claim for cell, claim in claims.items() if cell[0] in changed}
             save_proposals(session, new, run_id, context.clock(), against)
         save_rated_from(session, digests)

@@ -34,7 +34,9 @@ class Inputs:
     _readings: dict[ArtifactRef, tuple[Reading, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _digests: dict[ArtifactRef, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _digests: dict[ArtifactRef, tuple[str, str]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def readings_of(self, ref: ArtifactRef) -> tuple[Reading, ...]:
         """How reading an artifact's parts went. Many projects share an artifact, so they are made once."""
@@ -50,16 +52,21 @@ class Inputs:
         When something was read is left out, and so is whether its bytes came again or were said to
         be unchanged: rules are told, and do not ask.
         """
-        parts = [[str(ref), self._digest_of(ref)] for ref in _sorted_refs([project])]
+        parts = [self._digest_of(artifact.ref) for artifact in project.artifacts]
+        artifacts = [
+            # Roles and origins are texts, and written as such.
+            [name, artifact.role, artifact.origin, _named_by(artifact.named_by)]
+            for artifact, (name, _) in zip(project.artifacts, parts, strict=True)
+        ]
         entry = [
             [project.slug, project.name, project.org, project.homepage],
             [project.llmbase, project.rlbase],
-            [[str(a.ref), a.role.value, a.origin.value, _named_by(a.named_by)] for a in project.artifacts],
+            artifacts,
         ]
-        return digest_of([rules_version(), rubric.digest, EXTRACTOR_VERSION, entry, parts])
+        return digest_of([rules_version(), rubric.digest, EXTRACTOR_VERSION, entry, sorted(set(parts))])
 
-    def _digest_of(self, ref: ArtifactRef) -> str:
-        """The part of an artifact in what proposals are made of."""
+    def _digest_of(self, ref: ArtifactRef) -> tuple[str, str]:
+        """The name of an artifact, and its part in what proposals are made of."""
         found = self._digests.get(ref)
         if found is None:
             parts: list[JsonValue] = []
@@ -69,14 +76,17 @@ class Inputs:
                 how = ["read"] if is_read else [reading.status.value, reading.stale, reading.reason]
                 extraction = None if standing is None else self.extractions.get(standing.id)
                 parts.append([reading.part, reading.url, how, extraction])
-            found = self._digests[ref] = digest_of(parts)
+            found = self._digests[ref] = (str(ref), digest_of(parts))
         return found
 
 
 def _sorted_refs(projects: Iterable[Project]) -> list[ArtifactRef]:
     """The artifacts of some projects in order, as artifacts are compared; by a key, which is quicker."""
     refs = {artifact.ref for project in projects for artifact in project.artifacts}
-    return sorted(refs, key=attrgetter("kind", "id"))
+    return sorted(refs, key=_BY_NAME)
+
+
+_BY_NAME = attrgetter("kind", "id")
 
 
 def _named_by(passage: Passage | None) -> JsonValue:

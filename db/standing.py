@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from typing import Any
 
-from sqlalchemy import bindparam, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Text, bindparam, select, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from db.columns import AnyText, unescape_text
 from db.keys import chunks, part_key
 from db.models import EvidenceRow, PartRow, ProjectRow, ProposalRow, SnapshotRow
-from pipelines.model import Evidence, Proposal
+from pipelines.model import Evidence
 from pipelines.propose import Gist
 
 Cell = tuple[str, str]
@@ -21,6 +23,11 @@ _SAID = ("rubric_digest", "rule", "rule_version", "evidence_digest", "confidence
 """What of a current proposal storing it again could change: the parts of its identity, and what it tells."""
 _said_by = attrgetter(*_SAID)
 
+
+def _as_stored(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:  # Any: columns have many types
+    return type_coerce(column, Text()) if isinstance(column.type, AnyText) else column.expression
+
+
 # Made once: making a statement costs as much as one project's answer to it.
 _LOCKED = (
     select(ProjectRow.id, ProjectRow.slug)
@@ -28,11 +35,12 @@ _LOCKED = (
     .order_by(ProjectRow.id)
     .with_for_update()
 )
+# Texts as they are stored: types that convert cost more than all the rest.
 _CURRENT = select(
     ProposalRow.project_id,
-    ProposalRow.dimension,
+    type_coerce(ProposalRow.dimension, Text()),
     ProposalRow.claim_evidence_id,
-    *(getattr(ProposalRow, name) for name in _SAID),
+    *(_as_stored(getattr(ProposalRow, name)) for name in _SAID),
 ).where(ProposalRow.project_id.in_(bindparam("ids", expanding=True)), ProposalRow.is_current)
 _CLAIMS = (
     select(EvidenceRow.id, EvidenceRow.key, SnapshotRow.sha256, PartRow.key)
@@ -42,10 +50,8 @@ _CLAIMS = (
 )
 
 
-def load_changed(
-    session: Session, proposals: Sequence[Proposal | Gist], claims: Mapping[Cell, Evidence]
-) -> set[str]:
-    """The projects of which `save_proposals` would change anything, given these proposals and claims.
+def load_changed(session: Session, proposals: Sequence[Gist], claims: Mapping[Cell, Evidence]) -> set[str]:
+    """The projects of which `save_proposals` would change anything, given what these proposals and claims tell.
 
     Until the transaction ends nobody else can store proposals of any of the projects.
     """
@@ -56,9 +62,9 @@ def load_changed(
     said: dict[Cell, tuple[object, ...]] = {}
     named: dict[Cell, int] = {}
     for ids in chunks(names):
-        for project_id, dimension, claim_id, *rest in session.execute(_CURRENT, {"ids": ids}):
-            cell = (names[project_id], dimension)
-            said[cell] = tuple(rest)
+        for project_id, dimension, claim_id, *rest in session.connection().execute(_CURRENT, {"ids": ids}):
+            cell = (names[project_id], unescape_text(dimension))
+            said[cell] = tuple([unescape_text(item) if isinstance(item, str) else item for item in rest])
             if claim_id is not None:
                 named[cell] = claim_id
     changed = {

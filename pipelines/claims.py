@@ -15,7 +15,7 @@ from pipelines.evidence import EvidenceSet
 from pipelines.extract.statements import FIRST_PERSON
 from pipelines.model import Evidence, JsonValue, Outcome, Rating
 from pipelines.rules import all_rules, views
-from pipelines.rules.engine import apply
+from pipelines.rules.engine import apply, rule_on
 
 _DENIED = re.compile(
     r"\b(?:not|isn't|aren't|never|no\s+longer|cannot|alternatives?\s+to|unlike|than|other|existing|many|various|tools?)\b|不|非",
@@ -120,17 +120,21 @@ def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
     rules = all_rules()
     documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
     for pair in _PAIRS:
-        # Claims first: most projects make none, and applying a rule is the dearer question.
-        claims = [
+        # Of the questions the cheapest first: most projects claim nothing.
+        said = [
             item
             for item in views.statements(evidence, documents, pair.says)
-            if item.value.get("about") in pair.about and _is_own(evidence, item)
+            if item.value.get("about") in pair.about
         ]
-        if not claims:
+        if not said:
+            continue
+        row = rule_on(rules[pair.dimension], evidence).row
+        if row is None or _ORDER.get(row.rating, 2) >= _ORDER[pair.below]:
+            continue
+        claim = next((item for item in said if _is_own(evidence, item)), None)
+        if claim is None:
             continue
         verdict = apply(rules[pair.dimension], evidence)
-        if verdict.row is None or _ORDER.get(verdict.row.rating, 2) >= _ORDER[pair.below]:
-            continue
         against = [
             finding
             for finding in verdict.findings
@@ -139,7 +143,7 @@ def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
         if against:
             yield Contradiction(
                 dimension=pair.dimension,
-                claim=claims[0],
+                claim=claim,
                 facts=tuple(
                     {item.key: item for item in (finding.evidence[0] for finding in against)}.values()
                 ),

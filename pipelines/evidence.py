@@ -6,9 +6,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from operator import attrgetter
-from typing import TypeVar, cast
+from typing import Any, TypeVar
 
-from pipelines.known import Known, in_order, known_of
+from pipelines.known import Having, Known, in_order, known_of
 from pipelines.known import Reading as Reading
 from pipelines.model import (
     MAIN_PART,
@@ -71,8 +71,8 @@ class EvidenceSet:
     readings: tuple[Reading, ...] = field(default_factory=tuple)
     _known: Mapping[ArtifactRef, Known] = field(init=False, repr=False, compare=False)
     _groups: dict[Hashable, _Group] = field(init=False, repr=False, compare=False, default_factory=dict)
-    kept: dict[Hashable, object] = field(init=False, repr=False, compare=False, default_factory=dict)
-    """What was worked out once for this set, by what it is (a function, a rule)."""
+    kept: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What was worked out once for this set, by what it is (a function, a rule). Any: of many types."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "evidence", in_order(self.evidence))
@@ -100,10 +100,10 @@ class EvidenceSet:
     def once(self, what: Hashable, work_out: Callable[[], Worth]) -> Worth:
         """What `work_out` gives, worked out on the first call for `what` (a function, a rule) and kept."""
         try:
-            return cast("Worth", self.kept[what])
+            kept: Worth = self.kept[what]
         except KeyError:
-            found = self.kept[what] = work_out()
-            return found
+            kept = self.kept[what] = work_out()
+        return kept
 
     @cached_property
     def stale_refs(self) -> frozenset[ArtifactRef]:
@@ -123,11 +123,18 @@ class EvidenceSet:
         return self.once((roles, kind), lambda: self._refs(roles, kind))
 
     def _refs(self, roles: tuple[Role, ...], kind: ArtifactKind | None) -> tuple[ArtifactRef, ...]:
-        seen: dict[ArtifactRef, None] = {}
+        if len(roles) == 1:
+            found = self._by_role.get(roles[0], ())
+        else:
+            found = [artifact.ref for artifact in self._seeds_first if artifact.role in roles]
+        return tuple(dict.fromkeys([ref for ref in found if kind is None or ref.kind is kind]))
+
+    @cached_property
+    def _by_role(self) -> Mapping[Role, Sequence[ArtifactRef]]:
+        found: dict[Role, list[ArtifactRef]] = {}
         for artifact in self._seeds_first:
-            if artifact.role in roles and (kind is None or artifact.ref.kind is kind):
-                seen.setdefault(artifact.ref, None)
-        return tuple(seen)
+            found.setdefault(artifact.role, []).append(artifact.ref)
+        return found
 
     @cached_property
     def _seeds_first(self) -> list[Artifact]:
@@ -138,15 +145,23 @@ class EvidenceSet:
         kind: str,
         /,
         refs: Iterable[ArtifactRef] | None = None,
-        where: Callable[[Evidence], bool] | None = None,
+        having: Having | None = None,
+        at_most: int | None = None,
         **values: JsonValue,
     ) -> tuple[Evidence, ...]:
         """Evidence of one kind, of these artifacts (all, when None), whose value has these entries.
 
-        A tuple or set as an entry means: any of them.
+        A tuple or set as an entry means: any of them. `having` is asked of a value; only where it is
+        true is there a piece of evidence made of it. It is known again by being the same function.
+        With `at_most` given, no more than the first so many.
         """
-        found = self._group(refs).of(kind, values)
-        return found if where is None or not found else tuple(filter(where, found))
+        return self._group(refs).of(kind, values, having, at_most)
+
+    def values(
+        self, kind: str, /, refs: Iterable[ArtifactRef] | None = None, **values: JsonValue
+    ) -> list[Mapping[str, JsonValue]]:
+        """The values of that evidence, for those who need nothing else of it."""
+        return self._group(refs).values(kind, values)
 
     def _group(self, refs: Iterable[ArtifactRef] | None) -> _Group:
         """Some artifacts that rules ask about together. A tuple is known again by being the same object."""
@@ -209,7 +224,7 @@ class EvidenceSet:
 class _Group:
     """What is known of some artifacts together: answers are kept, since fourteen rules ask much the same."""
 
-    __slots__ = ("_answers", "_in_order", "_known", "_places", "_refs", "unread")
+    __slots__ = ("_answers", "_in_order", "_known", "_places", "_refs", "_unread")
 
     def __init__(self, refs: tuple[ArtifactRef, ...], known: Mapping[ArtifactRef, Known]) -> None:
         self._refs = refs
@@ -220,23 +235,53 @@ class _Group:
             self._in_order = sorted(once, key=attrgetter("name"))
         self._answers: dict[Hashable, tuple[Evidence, ...]] = {}
         self._places: dict[str, tuple[str, ...]] = {}
-        self.unread = tuple([reading for each in self._known for reading in each.unread])
-        """Attempts at any of them that told nothing."""
+        self._unread: tuple[Reading, ...] | None = None
 
-    def of(self, kind: str, values: Mapping[str, JsonValue]) -> tuple[Evidence, ...]:
+    @property
+    def unread(self) -> tuple[Reading, ...]:
+        """Attempts at any of them that told nothing."""
+        if self._unread is None:
+            self._unread = tuple([reading for each in self._known for reading in each.unread])
+        return self._unread
+
+    def of(
+        self,
+        kind: str,
+        values: Mapping[str, JsonValue],
+        having: Having | None = None,
+        at_most: int | None = None,
+    ) -> tuple[Evidence, ...]:
         """Their evidence of a kind with these entries, in the order of the artifacts' names."""
-        asked = (kind, *values.items()) if values else kind
+        asked = (kind, having, at_most, *values.items())
         found = self._answers.get(asked)
         if found is None:
-            found = self._answers[asked] = self._find(kind, values)
+            found = self._answers[asked] = self._find(kind, values, having, at_most)
         return found
 
-    def _find(self, kind: str, values: Mapping[str, JsonValue]) -> tuple[Evidence, ...]:
+    def _find(
+        self,
+        kind: str,
+        values: Mapping[str, JsonValue],
+        having: Having | None,
+        at_most: int | None,
+    ) -> tuple[Evidence, ...]:
+        having_any = [known for known in self._in_order if kind in known.kinds]
+        if not having_any:
+            return ()
         several = [(key, _several(value)) for key, value in values.items()]
+        if len(having_any) == 1:
+            return tuple(having_any[0].of_values(kind, several, having, at_most))
         items: list[Evidence] = []
-        for known in self._in_order:
-            items += known.of_values(kind, several) if several else known.of(kind)
-        return tuple(items)
+        for known in having_any:
+            items += known.of_values(kind, several, having, at_most)
+            if at_most is not None and len(items) >= at_most:
+                break
+        return tuple(items if at_most is None else items[:at_most])
+
+    def values(self, kind: str, values: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
+        """The values of their evidence of a kind with these entries, in the same order."""
+        several = [(key, _several(value)) for key, value in values.items()]
+        return [value for known in self._in_order for value in known.values(kind, several)]
 
     def places(self, what: str) -> tuple[str, ...]:
         """Where was looked for something, in words."""
@@ -258,12 +303,11 @@ def kept(function: Callable[[EvidenceSet], Worth]) -> Callable[[EvidenceSet], Wo
 
     @wraps(function)
     def once(evidence: EvidenceSet) -> Worth:
-        memory = evidence.kept
         try:
-            return cast("Worth", memory[function])
+            found: Worth = evidence.kept[function]
         except KeyError:
-            found = memory[function] = function(evidence)
-            return found
+            found = evidence.kept[function] = function(evidence)
+        return found
 
     return once
 
@@ -282,9 +326,9 @@ def kept_of_artifact(
         if known is None:
             return function(evidence, ref)
         try:
-            return cast("Worth", known.notes[function])
+            found: Worth = known.notes[function]
         except KeyError:
             found = known.notes[function] = function(evidence, ref)
-            return found
+        return found
 
     return once

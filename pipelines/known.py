@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby, pairwise
 from operator import attrgetter, itemgetter
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipelines.model import MAIN_PART, ArtifactRef, Evidence, JsonValue, Quote, VisitStatus
 
@@ -32,6 +32,10 @@ class Pieces(Protocol):
 
 
 Maker = Callable[[], Pieces]
+Asked = Sequence[tuple[str, tuple[JsonValue, ...]]]
+"""Keys of a value, each with what may stand under it."""
+Having = Callable[[Mapping[str, JsonValue]], bool]
+"""Whether a value is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +70,11 @@ class Known:
     """An artifact's evidence and readings. What is worked out of them is kept."""
 
     __slots__ = (
-        "_makers",
         "_of_kind",
         "_stale",
         "_unread",
         "_words",
+        "kinds",
         "main",
         "name",
         "notes",
@@ -84,12 +88,13 @@ class Known:
         self.ref = ref
         self.name = str(ref)
         self.readings = tuple(readings)
-        self.notes: dict[Hashable, object] = {}
-        """What rules have worked out of this artifact alone, by the function that did."""
+        self.notes: dict[Hashable, Any] = {}
+        """What rules have worked out of this artifact alone, by the function that did. Any: of many types."""
         part = MAIN_PART[ref.kind]
         self.main = next((reading for reading in self.readings if reading.part == part), None)
         """The reading that speaks for the whole artifact; None where there was none yet."""
-        self._makers = makers or {}
+        self.kinds: Mapping[str, Maker] = makers or {}
+        """The kinds of which it has any evidence, each with what makes that."""
         self._of_kind: dict[str, _OfKind] = {}
         self._unread: tuple[Reading, ...] | None = None
         self._stale: bool | None = None
@@ -100,13 +105,23 @@ class Known:
         found = self._pieces(kind)
         return () if found is None else found.all()
 
-    def of_values(self, kind: str, asked: Sequence[tuple[str, tuple[JsonValue, ...]]]) -> Sequence[Evidence]:
-        """Its evidence of one kind whose value has, under each of these keys, one of the values that stand with it."""
+    def of_values(
+        self, kind: str, asked: Asked, having: Having | None = None, at_most: int | None = None
+    ) -> Sequence[Evidence]:
+        """Its evidence of one kind whose value has, under each of these keys, one of the values that stand with it.
+
+        And of which `having` is true; the first of it, where `at_most` says how much. No other is made.
+        """
         found = self._pieces(kind)
-        return () if found is None else found.with_values(asked)
+        return () if found is None else found.with_values(asked, having, at_most)
+
+    def values(self, kind: str, asked: Asked) -> Sequence[Mapping[str, JsonValue]]:
+        """The values of `of_values`, for which no evidence is made."""
+        found = self._pieces(kind)
+        return () if found is None else found.values_with(asked)
 
     def _pieces(self, kind: str) -> _OfKind | None:
-        maker = self._makers.get(kind)
+        maker = self.kinds.get(kind)
         if maker is None:
             return None
         found = self._of_kind.get(kind)
@@ -116,7 +131,7 @@ class Known:
 
     def everything(self) -> list[Evidence]:
         """All its evidence, one kind after the other."""
-        return [item for kind in self._makers for item in self.of(kind)]
+        return [item for kind in self.kinds for item in self.of(kind)]
 
     @property
     def unread(self) -> tuple[Reading, ...]:
@@ -160,12 +175,27 @@ class _OfKind:
             self._all = tuple(self._at(range(len(self._values))))
         return self._all
 
-    def with_values(self, asked: Sequence[tuple[str, tuple[JsonValue, ...]]]) -> list[Evidence]:
+    def with_values(self, asked: Asked, having: Having | None, at_most: int | None) -> Sequence[Evidence]:
+        if having is None and at_most is None and not asked:
+            return self.all()
+        places = self._with(asked)
+        if having is not None:
+            values = self._values
+            places = [place for place in places if having(values[place])]
+        return self._at(places if at_most is None else places[:at_most])
+
+    def values_with(self, asked: Asked) -> Sequence[Mapping[str, JsonValue]]:
+        values = self._values
+        return [values[place] for place in self._with(asked)]
+
+    def _with(self, asked: Asked) -> Sequence[int]:
+        if not asked:
+            return range(len(self._values))
         (key, wanted), *others = asked
         places = self._places(key, wanted)
         for other, allowed in others:
             places = [place for place in places if self._values[place].get(other) in allowed]
-        return self._at(places)
+        return places
 
     def _at(self, places: Iterable[int]) -> list[Evidence]:
         made, make = self._made, self._pieces.make
@@ -181,6 +211,8 @@ class _OfKind:
         by_value = self._by_value.get(key)
         if by_value is None:
             by_value = self._by_value[key] = _by_value(self._values, key)
+        if len(wanted) == 1:
+            return by_value.get(wanted[0], [])
         hits = [by_value[value] for value in dict.fromkeys(wanted) if value in by_value]
         if len(hits) < 2:
             return hits[0] if hits else []
@@ -262,13 +294,16 @@ def _place(item: Evidence) -> tuple[str, int, str]:
     return (item.kind, where.start, "") if isinstance(where, Quote) else (item.kind, -1, where.path)
 
 
+_NO_WORDS = (list, dict)
+
+
 def _by_value(values: Sequence[Mapping[str, JsonValue]], key: str) -> dict[JsonValue, list[int]]:
     """The places of values by what they have under a key."""
     found: dict[JsonValue, list[int]] = {}
     for place, value in enumerate(values):
         entry = value.get(key)
         # A list or a mapping is none of the words and flags that rules ask for.
-        if not isinstance(entry, list | dict):
+        if not isinstance(entry, _NO_WORDS):
             found.setdefault(entry, []).append(place)
     return found
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from pipelines.evidence import EvidenceSet, kept
 from pipelines.model import ArtifactRef, Finding, Rating
 from pipelines.rules import opencode, papers, views
-from pipelines.rules.engine import Row, Rule, apply, cannot_tell, clip, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, rule_on, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 
@@ -81,12 +81,12 @@ def releases_the_recipe(evidence: EvidenceSet) -> Finding:
     """Is the training code of this very model released, so that the set-up can be read from it?"""
     if views.is_framework(evidence):
         return no((), "a framework trains many models")
-    verdict = apply(opencode.RULE, evidence)
-    if verdict.row is None:
+    ruling = rule_on(opencode.RULE, evidence)
+    if ruling.row is None:
         return cannot_tell(note="whether the training code is released could not be told")
-    if verdict.row.rating is Rating.OPEN:
-        return yes(item for finding in verdict.relevant for item in finding.evidence[:1])
-    return no([place for finding in verdict.relevant for place in finding.searched] or ["code repositories"])
+    if ruling.row.rating is Rating.OPEN:
+        return yes(item for finding in ruling.relevant for item in finding.evidence[:1])
+    return no([place for finding in ruling.relevant for place in finding.searched] or ["code repositories"])
 
 
 def architecture_is_known(evidence: EvidenceSet) -> Finding:
@@ -108,9 +108,9 @@ def documents_are_read(evidence: EvidenceSet) -> Finding:
     unread = views.unread_documents(evidence, views.main_places(evidence))
     if places and not unread:
         return yes(
-            evidence.of("section", places)[:2]
-            or evidence.of("hub.gated", places)[:2]
-            or evidence.of("page.title", places)[:1]
+            evidence.of("section", places, at_most=2)
+            or evidence.of("hub.gated", places, at_most=2)
+            or evidence.of("page.title", places, at_most=1)
         )
     return cannot_tell(unread, note="the project's own documents could not all be read")
 

@@ -15,11 +15,12 @@ with instructions to load it is hardly documented code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pipelines.evidence import EvidenceSet
-from pipelines.model import Finding, Rating
+from pipelines.model import Finding, JsonValue, Rating
 from pipelines.rules import opencode, views
-from pipelines.rules.engine import Row, Rule, apply, cannot_tell, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, no, rule_on, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 CODE_TOPICS = ("installation", "usage", "training", "hyperparameters", "evaluation", "data", "api")
@@ -32,24 +33,24 @@ SUBSTANCE = 30
 
 def has_published_code(evidence: EvidenceSet) -> Finding:
     """Is there code to document: is the code dimension better than closed?"""
-    verdict = apply(opencode.RULE, evidence)
-    if verdict.row is None:
+    ruling = rule_on(opencode.RULE, evidence)
+    if ruling.row is None:
         return cannot_tell(note="whether there is code could not be told")
-    basis = [item for finding in verdict.relevant for item in finding.evidence]
-    searched = [place for finding in verdict.relevant for place in finding.searched]
-    if verdict.row.rating is Rating.CLOSED:
+    basis = [item for finding in ruling.relevant for item in finding.evidence]
+    searched = [place for finding in ruling.relevant for place in finding.searched]
+    if ruling.row.rating is Rating.CLOSED:
         return no(searched or ["code repositories"], "no code to document", basis)
     return yes(basis, "")
 
 
 def code_is_complete(evidence: EvidenceSet) -> Finding:
     """Is the code dimension itself open, so that what documents it can be?"""
-    verdict = apply(opencode.RULE, evidence)
-    if verdict.row is None:
+    ruling = rule_on(opencode.RULE, evidence)
+    if ruling.row is None:
         return cannot_tell(note="whether the code is complete could not be told")
-    if verdict.row.rating is Rating.OPEN:
-        return yes(item for finding in verdict.relevant for item in finding.evidence[:1])
-    return no([place for finding in verdict.relevant for place in finding.searched] or ["code repositories"])
+    if ruling.row.rating is Rating.OPEN:
+        return yes(item for finding in ruling.relevant for item in finding.evidence[:1])
+    return no([place for finding in ruling.relevant for place in finding.searched] or ["code repositories"])
 
 
 def _explains(evidence: EvidenceSet, at_least: int) -> Finding:
@@ -77,17 +78,17 @@ def explains_something(evidence: EvidenceSet) -> Finding:
     return _explains(evidence, 1)
 
 
+def _is_docs_site(link: Mapping[str, JsonValue]) -> bool:
+    return bool(link["own"] and DOCS_SITE.search(link["id"]))
+
+
 def has_docs(evidence: EvidenceSet) -> Finding:
     """Is there a docs folder, a documentation site, or READMEs in the folders?"""
     repositories = views.code_repositories(evidence)
     folder = views.files(evidence, repositories, "docs", count=3) + views.files(
         evidence, repositories, "readme", count=4
     )
-    site = tuple(
-        item
-        for item in evidence.of("link", repositories, kind="web")
-        if DOCS_SITE.search(item.value["id"]) and item.value["own"]
-    )
+    site = evidence.of("link", repositories, having=_is_docs_site, kind="web")
     found = folder + site
     if found:
         return yes(

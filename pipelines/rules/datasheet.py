@@ -83,7 +83,9 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
     places = views.main_places(evidence)
     unread = views.unread_documents(evidence, places)
     if places and not unread:
-        return yes(evidence.of("hub.gated", places)[:2] or evidence.of("tree.files", places)[:1])
+        return yes(
+            evidence.of("hub.gated", places, at_most=2) or evidence.of("tree.files", places, at_most=1)
+        )
     return cannot_tell(unread, note="the project's own places could not all be read")
 
 

@@ -9,10 +9,10 @@ can be told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from pipelines.errors import RuleError
 from pipelines.evidence import EvidenceSet, Reading
@@ -26,14 +26,12 @@ _EVIDENCE_SHOWN = 12
 
 def yes(evidence: Iterable[Evidence], note: str = "") -> Finding:
     """The statement holds, by this evidence."""
-    kept = tuple(evidence)[:_EVIDENCE_SHOWN]
-    return Finding(check="", outcome=Outcome.YES, evidence=kept, note=note)
+    return _finding(Outcome.YES, tuple(evidence)[:_EVIDENCE_SHOWN], (), note)
 
 
 def no(searched: Iterable[str], note: str = "", evidence: Iterable[Evidence] = ()) -> Finding:
     """The statement does not hold: these places were read, in vain or to the contrary."""
-    kept = tuple(evidence)[:_EVIDENCE_SHOWN]
-    return Finding(check="", outcome=Outcome.NO, evidence=kept, searched=tuple(searched), note=note)
+    return _finding(Outcome.NO, tuple(evidence)[:_EVIDENCE_SHOWN], tuple(searched), note)
 
 
 def cannot_tell(unread: Iterable[Reading] = (), searched: Iterable[str] = (), note: str = "") -> Finding:
@@ -41,12 +39,31 @@ def cannot_tell(unread: Iterable[Reading] = (), searched: Iterable[str] = (), no
     reasons = tuple(
         f"{reading.ref} ({reading.part}): {reading.status.value}, {reading.reason}" for reading in unread
     )
-    return Finding(check="", outcome=Outcome.CANNOT_TELL, searched=tuple(searched) + reasons, note=note)
+    return _finding(Outcome.CANNOT_TELL, (), tuple(searched) + reasons, note)
 
 
 def inapplicable(note: str) -> Finding:
     """The question does not arise for this project."""
-    return Finding(check="", outcome=Outcome.NOT_APPLICABLE, note=note)
+    return _finding(Outcome.NOT_APPLICABLE, (), (), note)
+
+
+def _finding(
+    outcome: Outcome, evidence: tuple[Evidence, ...], searched: tuple[str, ...], note: str
+) -> Finding:
+    """A finding that has no name yet."""
+    # A hundred are made a project, and a frozen dataclass's own constructor takes three times as long.
+    found = object.__new__(Finding)
+    _set_outcome(found, outcome)
+    _set_evidence(found, evidence)
+    _set_searched(found, searched)
+    _set_note(found, note)
+    _set_check(found, "")
+    return found
+
+
+_set_check, _set_outcome, _set_evidence, _set_searched, _set_note = (
+    Finding.__dict__[name].__set__ for name in ("check", "outcome", "evidence", "searched", "note")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,26 +85,36 @@ class Row:
     unless: tuple[Check, ...] = ()
     shown_by: tuple[Check, ...] = ()
 
-    def holds(self, outcomes: dict[str, Outcome]) -> bool:
-        """Do the findings fulfil this row?"""
-        return self._is_fulfilled(outcomes, unknown=False)
+    def weigh(self, outcome_of: Callable[[Check], Outcome]) -> Outcome:
+        """Does the row hold: yes, no, or cannot tell, where it would if what is not known were known.
 
-    def may_hold(self, outcomes: dict[str, Outcome]) -> bool:
-        """Could the findings fulfil this row, were it known what cannot be told?"""
-        return self._is_fulfilled(outcomes, unknown=True)
+        Asks no more than that takes: what rules the row out ends it.
+        """
+        found = Outcome.YES
+        for check, wanted in self._demands:
+            outcome = outcome_of(check)
+            if outcome is Outcome.CANNOT_TELL:
+                found = outcome
+            elif outcome not in wanted:
+                return Outcome.NO
+        if not self.any_yes:
+            return found
+        best = Outcome.NO
+        for check in self.any_yes:
+            outcome = outcome_of(check)
+            if outcome is Outcome.YES:
+                return found
+            if outcome is Outcome.CANNOT_TELL:
+                best = outcome
+        return best
 
-    def _is_fulfilled(self, outcomes: dict[str, Outcome], *, unknown: bool) -> bool:
-        """`unknown` is what an answer of cannot_tell counts for."""
-
-        def says(check: Check, *answers: Outcome) -> bool:
-            outcome = outcomes[name_of(check)]
-            return unknown if outcome is Outcome.CANNOT_TELL else outcome in answers
-
+    @cached_property
+    def _demands(self) -> tuple[tuple[Check, tuple[Outcome, ...]], ...]:
+        """The checks of which each has to answer so, with the answers that fulfil the row."""
         return (
-            all(says(check, Outcome.YES) for check in self.yes)
-            and all(says(check, Outcome.NO) for check in self.no)
-            and (not self.any_yes or any(says(check, Outcome.YES) for check in self.any_yes))
-            and all(says(check, Outcome.NO, Outcome.NOT_APPLICABLE) for check in self.unless)
+            *((check, (Outcome.YES,)) for check in self.yes),
+            *((check, (Outcome.NO,)) for check in self.no),
+            *((check, (Outcome.NO, Outcome.NOT_APPLICABLE)) for check in self.unless),
         )
 
     @property
@@ -104,50 +131,6 @@ class Row:
     def shown_names(self) -> frozenset[str]:
         """The names of those whose evidence a curator would link to."""
         return frozenset(map(name_of, self.shown_by))
-
-
-class Answers(NamedTuple):
-    """The answers of a rule's checks, as sets of them: a bit for each check, by its place in the rule."""
-
-    yes: int
-    no: int
-    inapplicable: int
-    unknown: int
-
-    @classmethod
-    def of(cls, findings: Iterable[Finding]) -> Answers:
-        """The answers that these findings give, one for each check of a rule."""
-        given = dict.fromkeys(Outcome, 0)
-        bit = 1
-        for finding in findings:
-            given[finding.outcome] |= bit
-            bit <<= 1
-        return cls(
-            given[Outcome.YES],
-            given[Outcome.NO],
-            given[Outcome.NOT_APPLICABLE],
-            given[Outcome.CANNOT_TELL],
-        )
-
-
-class Line(NamedTuple):
-    """A row with its conditions as sets of checks, to be compared with answers at once: see `Row.holds`."""
-
-    row: Row
-    yes: int
-    no: int
-    any_yes: int
-    unless: int
-
-    def holds(self, answers: Answers, unknown: int) -> bool:
-        """Do the answers fulfil the row, when `unknown` are the checks that may count for anything?"""
-        yes = answers.yes | unknown
-        return (
-            not self.yes & ~yes
-            and not self.no & ~(answers.no | unknown)
-            and (not self.any_yes or bool(self.any_yes & yes))
-            and not self.unless & ~(answers.no | answers.inapplicable | unknown)
-        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,17 +157,23 @@ class Rule:
                 raise RuleError(f"rule {self.dimension}: confidence {row.confidence} is not in (0, 1]")
 
     @cached_property
-    def lines(self) -> tuple[Line, ...]:
-        """The table, in the form in which answers are compared with it."""
-        bits = {name_of(check): 1 << place for place, check in enumerate(self.checks)}
-
-        def bits_of(checks: Iterable[Check]) -> int:
-            return sum({bits[name_of(check)] for check in checks})
-
-        return tuple(
-            Line(row, bits_of(row.yes), bits_of(row.no), bits_of(row.any_yes), bits_of(row.unless))
+    def relevant(self) -> Mapping[int, tuple[Check, ...]]:
+        """The checks that a class rests on, in the order of the rule, by the identity of the row that gives it."""
+        return {
+            id(row): tuple([check for check in self.checks if name_of(check) in row.names])
             for row in self.table
-        )
+        }
+
+
+class Ruling(NamedTuple):
+    """What a rule makes of a project. `row` is None where no row holds: cannot tell.
+
+    `relevant` are the findings that the class rests on; all of them where there is no class.
+    """
+
+    rule: Rule
+    row: Row | None
+    relevant: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,33 +198,50 @@ def name_of(check: Check) -> str:
     return check.__name__
 
 
+def rule_on(rule: Rule, evidence: EvidenceSet) -> Ruling:
+    """Look up the table of a rule. Only the checks are run on which the class turns."""
+    found: Ruling | None = evidence.kept.get(rule)
+    if found is None:
+        found = evidence.kept[rule] = _rule_on(rule, evidence)
+    return found
+
+
+def _rule_on(rule: Rule, evidence: EvidenceSet) -> Ruling:
+    kept = evidence.kept
+
+    def outcome_of(check: Check) -> Outcome:
+        found: Finding | None = kept.get(check)
+        return (found or _answer(check, evidence)).outcome
+
+    row = _decisive_row(rule.table, outcome_of)
+    checks = rule.checks if row is None else rule.relevant[id(row)]
+    return Ruling(rule=rule, row=row, relevant=tuple([_answer(check, evidence) for check in checks]))
+
+
 def apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     """Run every check of a rule once and look up its table."""
-    return evidence.once(rule, lambda: _apply(rule, evidence))
-
-
-def _apply(rule: Rule, evidence: EvidenceSet) -> Verdict:
     findings = tuple([_answer(check, evidence) for check in rule.checks])
-    return Verdict(rule=rule, findings=findings, row=_decisive_row(rule.lines, Answers.of(findings)))
+    return Verdict(rule=rule, findings=findings, row=rule_on(rule, evidence).row)
 
 
 def _answer(check: Check, evidence: EvidenceSet) -> Finding:
     """The answer of a check under its name, worked out once for all rules that ask it."""
-    found = evidence.kept.get(check)
+    found: Finding | None = evidence.kept.get(check)
     if found is None:
         found = evidence.kept[check] = check(evidence)
         # It was made a moment ago and is nobody else's; a copy would cost more than most checks.
-        object.__setattr__(found, "check", name_of(check))
-    return cast("Finding", found)
+        _set_check(found, name_of(check))
+    return found
 
 
-def _decisive_row(lines: Sequence[Line], answers: Answers) -> Row | None:
+def _decisive_row(table: Sequence[Row], outcome_of: Callable[[Check], Outcome]) -> Row | None:
     possible: set[Rating] = set()
-    for line in lines:
-        if line.holds(answers, 0):
-            return line.row if possible <= {line.row.rating} else None
-        if answers.unknown and line.holds(answers, answers.unknown):
-            possible.add(line.row.rating)
+    for row in table:
+        answer = row.weigh(outcome_of)
+        if answer is Outcome.YES:
+            return row if possible <= {row.rating} else None
+        if answer is Outcome.CANNOT_TELL:
+            possible.add(row.rating)
     return None
 
 

@@ -57,11 +57,7 @@ def _open_sets(evidence: EvidenceSet) -> tuple[Evidence, ...]:
 
 
 def _corpora(evidence: EvidenceSet, *access: str) -> tuple[Evidence, ...]:
-    return tuple(
-        item
-        for item in evidence.of("corpus.named", _documents_with_code(evidence), access=access)
-        if item.value["context"] == "pretraining"
-    )
+    return evidence.of("corpus.named", _documents_with_code(evidence), access=access, context="pretraining")
 
 
 def _facts(evidence: EvidenceSet, *ratings: str) -> tuple[Evidence, ...]:
@@ -166,7 +162,9 @@ def base_documents_are_read(evidence: EvidenceSet) -> Finding:
     documents = _base_documents(evidence)
     unread = views.unread_documents(evidence, documents)
     if documents and not unread:
-        return yes(evidence.of("hub.gated", documents)[:2] or evidence.of("section", documents)[:2])
+        return yes(
+            evidence.of("hub.gated", documents, at_most=2) or evidence.of("section", documents, at_most=2)
+        )
     return cannot_tell(unread, note="the base's documents could not all be read")
 
 

@@ -17,9 +17,10 @@ snippet in a card that loads the weights is no repository.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from pipelines.evidence import EvidenceSet
-from pipelines.model import Finding, Rating
+from pipelines.model import Finding, JsonValue, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
@@ -67,19 +68,18 @@ def has_training_code(evidence: EvidenceSet) -> Finding:
 def documents_training(evidence: EvidenceSet) -> Finding:
     """Do the repository's READMEs give the commands with which the model was trained?"""
     repositories = views.code_repositories(evidence)
-    found = evidence.of(
-        "section",
-        repositories,
-        topic="training",
-        code=True,
-        where=lambda item: "readme" in item.part.lower() and item.value["words"] >= 20,
-    )
+    told = evidence.of("section", repositories, having=_is_told, topic="training", code=True)
+    found = tuple([item for item in told if "readme" in item.part.lower()])
     if found:
         return yes(found, f"training instructions: {clip(found[0].value['title'], 60)}")
     unread = views.unread_documents(evidence, repositories)
     if unread:
         return cannot_tell(unread)
     return no(evidence.places(repositories, "training instructions"))
+
+
+def _is_told(value: Mapping[str, JsonValue]) -> bool:
+    return bool(value["words"] >= 20)
 
 
 def readmes_are_read(evidence: EvidenceSet) -> Finding:

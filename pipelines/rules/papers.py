@@ -23,16 +23,27 @@ def candidates(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
     return evidence.refs(Role.PREPRINT, Role.PAPER)
 
 
-def _names(text: str, tokens: frozenset[str]) -> bool:
+def _names(evidence: EvidenceSet, text: str, tokens: frozenset[str]) -> bool:
     """Does a text have one of the names, as a word or as the beginning of one (a version follows)?"""
     if not tokens:
         return False
-    words = {word.strip(".") for word in _WORDS.findall(text.lower())}
-    words |= {word.rstrip("0123456789.") for word in words} | {word.replace("-", "") for word in words}
-    if not words.isdisjoint(tokens):
-        return True
+    # A word with one of the names is a part of the text: most texts have none.
+    lower = text.lower()
+    if any(token in lower for token in tokens):
+        words = evidence.once((_words_of, text), lambda: _words_of(text))
+        if not words.isdisjoint(tokens):
+            return True
     long = [token for token in tokens if len(token) >= 8]
-    return bool(long) and any(token in _plain(text) for token in long)
+    if not long:
+        return False
+    plain = evidence.once((_plain, text), lambda: _plain(text))
+    return any(token in plain for token in long)
+
+
+def _words_of(text: str) -> frozenset[str]:
+    """Its words, with and without a version at the end."""
+    words = {word.strip(".") for word in _WORDS.findall(text.lower())}
+    return frozenset(words | {word.rstrip("0123456789.") for word in words})
 
 
 def _entries(evidence: EvidenceSet) -> tuple[Evidence, ...]:
@@ -59,10 +70,10 @@ def own_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
         if _is_on_data(evidence, title):
             continue
         if (
-            _names(title, names)
-            or _names(title.partition(":")[0], makers)
-            or (item.ref.id in linked and _names(summary, names))
-            or (item.ref.id in asked and not _names(title, views.base_tokens(evidence)))
+            _names(evidence, title, names)
+            or _names(evidence, title.partition(":")[0], makers)
+            or (item.ref.id in linked and _names(evidence, summary, names))
+            or (item.ref.id in asked and not _names(evidence, title, views.base_tokens(evidence)))
         ):
             found[item.value["id"]] = item
     return tuple(found.values())
@@ -78,7 +89,9 @@ def _maker_names(evidence: EvidenceSet) -> frozenset[str]:
 def _is_on_data(evidence: EvidenceSet, title: str) -> bool:
     """Is a paper on a dataset rather than on a model: does its title call one by name?"""
     sets, sources = _data_tokens(evidence)
-    return (bool(DATASET_TITLE.search(title)) and _names(title, sets)) or _names(title, sources)
+    return (bool(DATASET_TITLE.search(title)) and _names(evidence, title, sets)) or _names(
+        evidence, title, sources
+    )
 
 
 @kept
@@ -99,7 +112,7 @@ def base_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     return tuple(
         item
         for item in _entries(evidence)
-        if item.value["id"] not in own and _names(item.value["title"], tokens)
+        if item.value["id"] not in own and _names(evidence, item.value["title"], tokens)
     )
 
 
@@ -114,7 +127,7 @@ def data_papers(evidence: EvidenceSet) -> tuple[Evidence, ...]:
     return tuple(
         item
         for item in _entries(evidence)
-        if item.value["id"] not in others and _names(item.value["title"], tokens)
+        if item.value["id"] not in others and _names(evidence, item.value["title"], tokens)
     )
 
 
@@ -125,7 +138,7 @@ FEW = 4
 def _linked(evidence: EvidenceSet) -> frozenset[str]:
     """arXiv ids that the seed's documents link to."""
     return frozenset(
-        item.value["id"] for item in evidence.of("link", views.seeded_documents(evidence), kind="arxiv")
+        link["id"] for link in evidence.values("link", views.seeded_documents(evidence), kind="arxiv")
     )
 
 
@@ -133,7 +146,7 @@ def _asked_to_cite(evidence: EvidenceSet) -> frozenset[str]:
     """arXiv ids of the few BibTeX entries that a document on the model asks to be cited with."""
     asked: set[str] = set()
     for ref in views.seeded_documents(evidence):
-        entries = {item.value["id"] for item in evidence.of("link", [ref], kind="arxiv", bibtex=True)}
+        entries = {link["id"] for link in evidence.values("link", [ref], kind="arxiv", bibtex=True)}
         if len(entries) <= FEW and views.speaks_of_model(evidence, ref):
             asked |= entries
     return frozenset(asked)

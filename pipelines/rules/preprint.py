@@ -17,7 +17,7 @@ from __future__ import annotations
 from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, Finding, Rating, Role
 from pipelines.rules import llmdata, papers, views
-from pipelines.rules.engine import Row, Rule, apply, cannot_tell, clip, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, rule_on, yes
 
 
 def has_own_paper(evidence: EvidenceSet) -> Finding:
@@ -58,11 +58,11 @@ def data_is_undisclosed(evidence: EvidenceSet) -> Finding:
     """Is the makers' own pretraining data undisclosed, so that their report is silent on it?"""
     if not views.same_maker(evidence):
         return no((), "the base is by other makers")
-    verdict = apply(llmdata.RULE, evidence)
-    if verdict.row is None:
+    ruling = rule_on(llmdata.RULE, evidence)
+    if ruling.row is None:
         return cannot_tell(note="whether the data is disclosed could not be told")
-    if verdict.row.rating is Rating.CLOSED:
-        return yes([item for finding in verdict.relevant for item in finding.evidence], "silent on the data")
+    if ruling.row.rating is Rating.CLOSED:
+        return yes([item for finding in ruling.relevant for item in finding.evidence], "silent on the data")
     return no(evidence.places(views.base_models(evidence), "data of the base"))
 
 
@@ -71,7 +71,7 @@ def documents_are_read(evidence: EvidenceSet) -> Finding:
     places = views.main_places(evidence)
     unread = views.unread_documents(evidence, places)
     if places and not unread:
-        return yes(evidence.of("section", places)[:2] or evidence.of("hub.gated", places)[:2])
+        return yes(evidence.of("section", places, at_most=2) or evidence.of("hub.gated", places, at_most=2))
     return cannot_tell(unread, note="the project's own documents could not all be read")
 
 

@@ -42,14 +42,14 @@ def _named(evidence: EvidenceSet) -> tuple[Evidence, ...]:
         if not all(is_pretraining_corpus(name) for name in item.value["ids"])
     ) + tuple(
         item
-        for item in evidence.of("corpus.named", documents, access=("open", "partial"))
-        if item.value["context"] == "tuning" and not ADDRESSED.search(item.passage)
+        for item in evidence.of("corpus.named", documents, access=("open", "partial"), context="tuning")
+        if not ADDRESSED.search(item.passage)
         if not _speaks_of_another_model(evidence, item)
     )
     return named + tuple(
         item
-        for item in evidence.of("link", documents, kind="hf_dataset")
-        if item.value["topic"] in ("data", "training", "tag") and not _speaks_of_another_model(evidence, item)
+        for item in evidence.of("link", documents, kind="hf_dataset", topic=("data", "training", "tag"))
+        if not _speaks_of_another_model(evidence, item)
     )
 
 
@@ -118,10 +118,8 @@ def names_datasets(evidence: EvidenceSet) -> Finding:
 
 def names_restricted_data(evidence: EvidenceSet) -> Finding:
     """Is some of the tuning data named that nobody can download?"""
-    restricted = tuple(
-        item
-        for item in evidence.of("corpus.named", views.own_documents(evidence), access=("closed", "partial"))
-        if item.value["context"] == "tuning"
+    restricted = evidence.of(
+        "corpus.named", views.own_documents(evidence), access=("closed", "partial"), context="tuning"
     )
     gated = evidence.of("hub.gated", _datasets(evidence), gated=("manual", "auto"))
     found = restricted + gated

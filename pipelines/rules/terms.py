@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from pipelines.evidence import EvidenceSet, kept_of_artifact
@@ -31,6 +33,7 @@ def licences_of(item: Evidence) -> tuple[str, ...]:
     return (item.value["licence"], *item.value.get("list", ()))
 
 
+@lru_cache(maxsize=1024)
 def kind_of(licence: str) -> str:
     """`open`, or what restricts: a kind of `licences.yaml`; `unknown` where nobody knows it."""
     # `other` is what a tag says of terms that are nobody else's.
@@ -47,6 +50,10 @@ def kinds_of(item: Evidence) -> frozenset[str]:
     return frozenset(map(kind_of, licences_of(item)))
 
 
+_BY_NAME = attrgetter("kind", "id")
+"""The order of names: no kind begins with another one."""
+
+
 def stated(
     evidence: EvidenceSet,
     refs: Iterable[ArtifactRef],
@@ -55,16 +62,15 @@ def stated(
 ) -> tuple[Evidence, ...]:
     """Statements of these artifacts on these parts of the project, with a licence of one of these kinds."""
     # By kind first: what a licence file says comes before a tag, and a tag before prose.
-    places = [_counting(evidence, ref) for ref in sorted(set(refs), key=str)]
-    return tuple(
-        [
-            one.item
-            for name in LICENCE_KINDS
-            for found in places
-            for one in found
-            if one.item.kind == name and one.scope in scopes and one.kinds & kinds
-        ]
-    )
+    found = [
+        one
+        for ref in sorted(set(refs), key=_BY_NAME)
+        for one in _counting(evidence, ref)
+        if one.scope in scopes and one.kinds & kinds
+    ]
+    if len(found) > 1:
+        return tuple([one.item for name in LICENCE_KINDS for one in found if one.item.kind == name])
+    return tuple([one.item for one in found])
 
 
 class _Statement(NamedTuple):
@@ -93,6 +99,8 @@ def _counts(evidence: EvidenceSet, item: Evidence) -> bool:
 
     Nor where such a text may stand in a file that could not be read.
     """
+    if item.kind == "licence.mention":
+        return True
     texts = evidence.of("licence.text", [item.ref])
     if item.kind == "licence.tag" and licences_of(item) == (OTHER,):
         known = any(text.value["licence"] != UNRECOGNISED for text in texts)

@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from pipelines.evidence import EvidenceSet, Reading, kept
 from pipelines.extract.licence_file import LICENCE_PART
+from pipelines.known import Having
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Origin, Role
 
 DOCUMENT_PART = re.compile(
@@ -105,12 +106,15 @@ def unread_documents(evidence: EvidenceSet, refs: Iterable[ArtifactRef]) -> tupl
     unread = evidence.unread(refs)
     if not unread:
         return ()
-    return tuple(
-        reading
-        for reading in unread
-        if reading.part in ("repository", "info", "metadata", "entry", "page", "card", "tree")
-        or (DOCUMENT_PART.fullmatch(reading.part) and not LICENCE_PART.fullmatch(reading.part))
-    )
+    return tuple([reading for reading in unread if _is_for_people(reading.part)])
+
+
+@lru_cache(maxsize=1024)
+def _is_for_people(part: str) -> bool:
+    """Is it a main part, a tree or a document for people?"""
+    if part in ("repository", "info", "metadata", "entry", "page", "card", "tree"):
+        return True
+    return bool(DOCUMENT_PART.fullmatch(part)) and not LICENCE_PART.fullmatch(part)
 
 
 def owner(ref: ArtifactRef) -> str:
@@ -177,20 +181,19 @@ def speaks_of_model(evidence: EvidenceSet, repository: ArtifactRef) -> bool:
     tokens = project_tokens(evidence)
     if not tokens or any(token in repository.id.lower() for token in tokens):
         return True
-    found = [
-        item
-        for kind in ("section", "link", "statement", "repository.fact", "tree.files")
-        for item in evidence.of(kind, [repository])
-    ]
-    return any(
-        token in f"{item.passage} {item.value.get('paths', '')}".lower() for item in found for token in tokens
-    )
+    # What there is least of comes first.
+    for kind in ("repository.fact", "tree.files", "statement", "section", "link"):
+        for item in evidence.of(kind, [repository]):
+            words = f"{item.passage} {item.value.get('paths', '')}".lower()
+            if any(token in words for token in tokens):
+                return True
+    return False
 
 
 def names_base(evidence: EvidenceSet, item: Evidence) -> bool:
     """Does a passage speak of the base by name, rather than of the project itself?"""
-    others = base_tokens(evidence) - project_tokens(evidence)
-    return any(token in item.passage.lower() for token in others)
+    words = item.passage.lower()
+    return any(token in words for token in base_tokens(evidence) - project_tokens(evidence))
 
 
 def _alike(one: str, other: str) -> bool:
@@ -204,14 +207,12 @@ def sections(
     evidence: EvidenceSet, refs: Iterable[ArtifactRef], *topics: str, words: int = 0
 ) -> tuple[Evidence, ...]:
     """Sections on any of the topics with at least so many words of prose (list entries count for four)."""
-    return evidence.of(
-        "section",
-        refs,
-        where=lambda item: (
-            not item.value["template"] and item.value["words"] + 4 * item.value["items"] >= words
-        ),
-        topic=topics,
-    )
+    return evidence.of("section", refs, having=_filled_in(words), topic=topics)
+
+
+@lru_cache(maxsize=64)
+def _filled_in(words: int) -> Having:
+    return lambda value: not value["template"] and value["words"] + 4 * value["items"] >= words
 
 
 def topics_covered(items: Iterable[Evidence]) -> frozenset[str]:
@@ -223,15 +224,21 @@ def statements(
     evidence: EvidenceSet, refs: Iterable[ArtifactRef], *says: str, about: str | None = None
 ) -> tuple[Evidence, ...]:
     """Sentences that state one of these things (about that, if given)."""
-    found = evidence.of("statement", refs, says=says)
-    return tuple(item for item in found if about is None or item.value.get("about") == about)
+    if about is None:
+        return evidence.of("statement", refs, says=says)
+    return evidence.of("statement", refs, says=says, about=about)
 
 
 def files(
     evidence: EvidenceSet, refs: Iterable[ArtifactRef], *roles: str, count: int = 1
 ) -> tuple[Evidence, ...]:
     """The trees' files of any of these roles, where there are at least so many of them."""
-    return tuple(item for item in evidence.of("tree.files", refs, role=roles) if item.value["count"] >= count)
+    return evidence.of("tree.files", refs, having=_at_least(count), role=roles)
+
+
+@lru_cache(maxsize=64)
+def _at_least(count: int) -> Having:
+    return lambda value: bool(value["count"] >= count)
 
 
 def count_files(items: Iterable[Evidence]) -> int:

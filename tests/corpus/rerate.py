@@ -54,7 +54,8 @@ BOUNDS = {
 STEPS = {
     "what was read": (rating, "load_inputs"),
     "evidence": (rating, "load_sets"),
-    "rules": (rating, "propose"),
+    "rules": (rating, "gists"),
+    "findings of what has changed": (rating, "propose"),
     "proposals compared with what stands": (rating, "load_changed"),
     "proposals stored": (rating, "save_proposals"),
 }

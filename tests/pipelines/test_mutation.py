@@ -101,7 +101,7 @@ def outcomes_of(rule: Rule, cases) -> list[Answered]:
 
 def survives(table: Table, answers: list[Answered]) -> bool:
     for outcomes, rating, because in answers:
-        row = _decisive_row(table, outcomes)
+        row = _decisive_row(table, lambda check: outcomes[name_of(check)])  # noqa: B023
         if (row.rating if row else None, row.because if row else None) != (rating, because):
             return False
     return True

@@ -27,16 +27,17 @@ from pipelines.model import (
     Evidence,
     Finding,
     Outcome,
+    Project,
     Proposal,
     Quote,
     Rating,
     VisitStatus,
+    digest_of,
 )
-from pipelines.propose import RATIONALE_LENGTH, propose
+from pipelines.propose import RATIONALE_LENGTH, gists, propose
 from pipelines.rubric import load_rubric
-from pipelines.rules import all_rules
+from pipelines.rules import all_rules, api, papers
 from pipelines.rules.engine import (
-    Answers,
     Row,
     Rule,
     Verdict,
@@ -44,7 +45,7 @@ from pipelines.rules.engine import (
     cannot_tell,
     inapplicable,
     name_of,
-    no,
+    rule_on,
     yes,
 )
 from pipelines.rules.views import GENERIC_NAME_PARTS
@@ -216,10 +217,9 @@ def test_what_is_not_answered_fulfils_neither_yes_nor_no(answer: Finding) -> Non
 
     for condition in ("yes", "no", "any_yes"):
         row = Row(rating=Rating.CLOSED, confidence=0.5, because="", **{condition: (is_asked,)})
-        assert not row.holds({"is_asked": answer.outcome})
-    assert not Row(rating=Rating.OPEN, confidence=0.5, because="", yes=(is_asked,)).holds(
-        {"is_asked": no(()).outcome}
-    )
+        assert row.weigh(lambda check: answer.outcome) is not Outcome.YES
+    row = Row(rating=Rating.OPEN, confidence=0.5, because="", yes=(is_asked,))
+    assert row.weigh(lambda check: Outcome.NO) is Outcome.NO
 
 
 def test_no_rule_or_extractor_names_a_project(root: Path) -> None:
@@ -396,13 +396,114 @@ def test_only_known_kinds_are_read(cases) -> None:
     assert {item.kind for case in cases for item in case.evidence.evidence} <= set(EVIDENCE_KINDS)
 
 
+def fulfils(row: Row, outcomes: dict[str, Outcome], *, unknown: bool) -> bool:
+    """What a row says of itself, word by word; an answer of cannot_tell counts for `unknown`."""
+
+    def says(check, *wanted: Outcome) -> bool:
+        outcome = outcomes[name_of(check)]
+        return unknown if outcome is Outcome.CANNOT_TELL else outcome in wanted
+
+    return (
+        all(says(check, Outcome.YES) for check in row.yes)
+        and all(says(check, Outcome.NO) for check in row.no)
+        and (not row.any_yes or any(says(check, Outcome.YES) for check in row.any_yes))
+        and all(says(check, Outcome.NO, Outcome.NOT_APPLICABLE) for check in row.unless)
+    )
+
+
 @pytest.mark.parametrize("dimension", sorted(RULES))
-def test_a_table_says_the_same_as_sets_of_answers(dimension: str) -> None:
+def test_a_row_that_stops_asking_early_is_weighed_as_if_all_were_asked(dimension: str) -> None:
     rule = RULES[dimension]
     chance = random.Random(dimension)
     for _ in range(300):
         outcomes = {name_of(check): chance.choice(list(Outcome)) for check in rule.checks}
-        answers = Answers.of([Finding(check=name, outcome=outcome) for name, outcome in outcomes.items()])
-        for line in rule.lines:
-            assert line.holds(answers, 0) == line.row.holds(outcomes)
-            assert line.holds(answers, answers.unknown) == line.row.may_hold(outcomes)
+        for row in rule.table:
+            found = row.weigh(lambda check: outcomes[name_of(check)])  # noqa: B023
+            assert (found is Outcome.YES) == fulfils(row, outcomes, unknown=False)
+            assert (found is not Outcome.NO) == fulfils(row, outcomes, unknown=True)
+
+
+def test_a_ruling_is_the_verdict_less_what_it_does_not_turn_on(cases) -> None:
+    for case in cases:
+        rule = RULES[case.dimension]
+        ruling = rule_on(rule, replace(case.evidence))
+        verdict = apply(rule, replace(case.evidence))
+        assert ruling.row is verdict.row
+        assert ruling.relevant == verdict.relevant
+
+
+def test_gists_tell_what_proposals_tell(cases) -> None:
+    for case in cases:
+        told = gists(replace(case.evidence), RUBRIC)
+        for gist, proposal in zip(told, propose(case.evidence, RUBRIC), strict=True):
+            assert all(getattr(proposal, name) == value for name, value in gist._asdict().items())
+
+
+def test_a_digest_of_evidence_is_that_of_canonical_json(cases) -> None:
+    for case in cases:
+        ruling = rule_on(RULES[case.dimension], case.evidence)
+        told = sorted(ruling.relevant, key=lambda finding: finding.check)
+        assert propose_for(case, case.evidence).evidence_digest == digest_of(
+            [[one.check, one.outcome.value, sorted({item.key for item in one.evidence})] for one in told]
+        )
+
+
+def test_evidence_asked_for_by_value_is_what_a_look_at_every_piece_finds(cases) -> None:
+    for evidence in {case.name: case.evidence for case in cases}.values():
+        for kind in sorted({item.kind for item in evidence.evidence}):
+            pieces = [item for item in evidence.evidence if item.kind == kind]
+            assert evidence.of(kind) == tuple(pieces)
+            assert evidence.values(kind) == [item.value for item in pieces]
+            assert evidence.of(kind, at_most=2) == tuple(pieces[:2])
+            for key in sorted({key for item in pieces for key in item.value}):
+                words = {item.value.get(key) for item in pieces if isinstance(item.value.get(key), str)}
+                for word in sorted(words):
+                    wanted = [item for item in pieces if item.value.get(key) == word]
+                    assert evidence.of(kind, **{key: word}) == tuple(wanted)
+                    assert evidence.of(kind, having=lambda value: value.get(key) == word) == tuple(wanted)  # noqa: B023
+                    assert evidence.of(kind, at_most=1, **{key: word}) == tuple(wanted[:1])
+
+
+DEMO_TEXTS = (
+    "https://huggingface.co/spaces/meadowlab/sorrel",
+    "HTTPS://HuggingFace.CO/Spaces/meadowlab/sorrel",
+    "https://huggingface.co/spaces/meadowlab/leaderboard",
+    "hugg\u0130ngface.co/\u017fpaces/x",
+    "an online DEMO of it",
+    "democracy",
+    "PlayGround",
+    "https://chat.meadowlab.example/",
+    "//CHAT.",
+    "chat with us",
+    "https://meadowlab.example/",
+)
+
+
+def test_a_demo_is_seen_in_a_link_wherever_the_pattern_matches() -> None:
+    chance = random.Random(7)
+    letters = "".join(DEMO_TEXTS)
+    texts = [*DEMO_TEXTS, *("".join(chance.choices(letters, k=40)) for _ in range(2000))]
+    for text in texts:
+        for told in (text, text.upper(), text.title()):
+            assert api._leads_to_demo({"id": "", "text": told}) == bool(api.SPACE.search(f" {told}"))
+
+
+def test_a_name_is_found_in_a_text_as_among_all_its_words() -> None:
+    evidence = EvidenceSet(project=Project(slug="sorrel", name="Sorrel"), evidence=())
+    tokens = frozenset({"sorrel", "fescue", "meadowgrass"})
+    for text in (
+        "Sorrel-2: a model",
+        "SORREL2",
+        "sorrels",
+        "Meadow-grass",
+        "on fescue.",
+        "",
+        "none",
+        "so rrel",
+    ):
+        words = {word.strip(".") for word in papers._WORDS.findall(text.lower())}
+        words |= {word.rstrip("0123456789.") for word in words}
+        plain = papers._plain(text)
+        expected = bool(words & tokens) or any(len(token) >= 8 and token in plain for token in tokens)
+        assert papers._names(evidence, text, tokens) == expected
+    assert not papers._names(evidence, "sorrel", frozenset())
