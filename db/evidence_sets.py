@@ -31,6 +31,7 @@ class Inputs:
     extractions: Mapping[int, int]
     latest: frozenset[int]
     waiting: tuple[StoredSnapshot, ...]
+    rules: str = field(default_factory=rules_version, init=False)
     _readings: dict[ArtifactRef, tuple[Reading, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -63,7 +64,7 @@ class Inputs:
             [project.llmbase, project.rlbase],
             artifacts,
         ]
-        return digest_of([rules_version(), rubric.digest, EXTRACTOR_VERSION, entry, sorted(set(parts))])
+        return digest_of([self.rules, rubric.digest, EXTRACTOR_VERSION, entry, sorted(set(parts))])
 
     def _digest_of(self, ref: ArtifactRef) -> tuple[str, str]:
         """The name of an artifact, and its part in what proposals are made of."""

@@ -120,18 +120,18 @@ _ARTIFACTS = (
 def load_artifacts(session: Session, project_ids: Iterable[int]) -> dict[int, list[Artifact]]:
     """The artifacts of some projects by the project's id, in the order of `load_projects`."""
     found: dict[int, list[Artifact]] = {}
+    session.flush()
     for chunk in chunks(project_ids):
-        for row in session.execute(_ARTIFACTS, {"ids": chunk}):
+        # By the connection: a session takes twice as long to hand on rows, for entities that there are none of.
+        for row in session.connection().execute(_ARTIFACTS, {"ids": chunk}).all():
+            project_id, role, origin, part, text, kind, identifier, naming_kind, naming_identifier = row
             named_by = None
-            if row.naming_kind is not None:
-                named_by = Passage(
-                    artifact=ArtifactRef(kind=row.naming_kind, id=row.naming_identifier),
-                    part=row.named_by_part or "",
-                    text=row.named_by_text or "",
-                )
-            ref = ArtifactRef(kind=row.kind, id=row.identifier)
-            artifact = Artifact(ref=ref, role=row.role, origin=row.origin, named_by=named_by)
-            found.setdefault(row.project_id, []).append(artifact)
+            if naming_kind is not None:
+                naming = ArtifactRef(kind=naming_kind, id=naming_identifier)
+                named_by = Passage(artifact=naming, part=part or "", text=text or "")
+            ref = ArtifactRef(kind=kind, id=identifier)
+            artifact = Artifact(ref=ref, role=role, origin=origin, named_by=named_by)
+            found.setdefault(project_id, []).append(artifact)
     return found
 
 

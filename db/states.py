@@ -96,7 +96,7 @@ def load_states(session: Session, refs: Iterable[ArtifactRef]) -> list[PartState
     groups: dict[ArtifactRef, list[PartState]] = {}
     for keys in chunks(sorted(wanted)):
         # By the connection: a session takes twice as long to hand on rows, for entities that there are none of.
-        for row in session.connection().execute(query, {"keys": keys}):
+        for row in session.connection().execute(query, {"keys": keys}).all():
             ref = by_name[row.kind, row.identifier]
             groups.setdefault(ref, []).append(_state(ref, row))
     return [
