@@ -5,8 +5,7 @@
     ARCHIVE/tmp/put/          which bodies still wait for their rows, see `crawler.marks`
 
 A file appears under its name whole or not at all: it is written under tmp/, synced, and renamed.
-So any number of processes may share an archive, and a crash leaves nothing but a file under tmp/,
-which the next writer removes.
+So any number of processes may share an archive. A crash leaves a file under tmp/ at most, for the next run.
 """
 
 from __future__ import annotations
@@ -269,16 +268,17 @@ class Archive:
         return True
 
     def clean(self) -> int:
-        """Remove temporary files whose writer is gone; how many."""
+        """Remove temporary files whose writer is gone; how many. Raises StorageError."""
         removed = 0
-        if not self._tmp.is_dir():
-            return removed
-        for path in self._tmp.iterdir():
-            if path != self._put and _is_abandoned(path):
-                # Another process may be cleaning too.
-                with contextlib.suppress(FileNotFoundError):
-                    path.unlink()
-                    removed += 1
+        try:
+            for path in self._tmp.iterdir() if self._tmp.is_dir() else ():
+                if path != self._put and _is_abandoned(path):
+                    # Another process may be cleaning too.
+                    with contextlib.suppress(FileNotFoundError):
+                        path.unlink()
+                        removed += 1
+        except OSError as error:
+            raise StorageError(f"the folder {self._tmp} cannot be cleaned: {error.strerror}") from error
         return removed
 
     def _file(self, sha256: str) -> Path:

@@ -40,10 +40,12 @@ def database_key(engine: Engine) -> str:
 def clear_away(engine: Engine, archive: Archive) -> int:
     """Remove the bodies that runs of this database have put in vain; how many. Call it holding the run lock.
 
-    A body that a row names stays, and so does one that another run has put since. What cannot be
-    removed is said, and looked for again by the next run.
+    A body that a row names stays, and so does one that another run has put since. Files that were being
+    written when their run was killed go, too. What cannot be removed is said, and looked for again by the
+    next run.
     """
     try:
+        archive.clean()
         return _clear_away(engine, archive)
     except StorageError as error:
         log.warning("what earlier runs left behind is not cleared away: %s", error)

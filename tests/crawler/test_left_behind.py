@@ -122,6 +122,19 @@ def test_the_same_bytes_of_two_parts_are_cleared_away_once_and_stay_when_one_is_
     assert sha256 in run
 
 
+def test_a_file_that_a_killed_run_was_writing_goes_though_nothing_new_is_put(shelf, run):
+    sha256 = run.put(BODY)
+    half = run.path / "tmp" / "elsewhere~1~0123456789abcdef"
+    young = half.with_name("elsewhere~2~0123456789abcdef")
+    half.write_bytes(b"half")
+    young.write_bytes(b"hal")
+    os.utime(half, (0, 0))
+    run.settle([sha256])
+    assert clear_away(shelf.engine, Archive(run.path)) == 0
+    assert not half.exists()
+    assert young.exists()
+
+
 def test_a_mark_without_a_body_is_lifted(shelf, run):
     run.remove(run.put(BODY))
     assert clear_away(shelf.engine, run) == 0
