@@ -57,7 +57,7 @@ def _end_with_parent() -> None:
 def read(archive: Archive, snapshot_id: int, bare: Snapshot) -> Extracted:
     """Extract everything from a stored snapshot, given without its bytes. Never raises: one document is not the night."""
     # What starts these processes reads nothing itself, as a rule, and has better things to do than to import it.
-    from pipelines.extract import extract
+    from pipelines.extract.by_part import extract
 
     try:
         evidence = extract(replace(bare, body=archive.get(bare.sha256)))

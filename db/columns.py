@@ -1,42 +1,35 @@
-"""Column types that mean the same on SQLite and PostgreSQL.
-
-Texts come from strangers: a page may hold NUL characters, a JSON document lone surrogates.
-PostgreSQL refuses both and sqlite3 the latter, so texts are escaped on the way in and restored on
-the way out; a stored quote stays equal to its slice of the document.
-"""
+"""Column types that mean the same on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Enum, Integer, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Enum,
+    Integer,
+    Text,
+    TypeDecorator,
+    type_coerce,
+)
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.types import TypeEngine
 
+from db.stored_text import UNSTORABLE, escape_text, exact_json
+from db.stored_text import unescape_text as unescape_text
 from pipelines.model import JsonValue
 
 BIG_INTEGER = BigInteger().with_variant(Integer(), "sqlite")
 """An id or a size in bytes. SQLite numbers rows by itself only when the type is INTEGER."""
-
-_ESCAPE = "\ufdd0"
-_UNSTORABLE = re.compile(f"[\x00\ud800-\udfff{_ESCAPE}]")
-_ESCAPED = re.compile(f"{_ESCAPE}([0-9a-f]{{4}})")
-
-
-def escape_text(text: str) -> str:
-    """The text with NUL and lone surrogates written as U+FDD0 (a noncharacter) and four hex digits."""
-    return _UNSTORABLE.sub(lambda match: f"{_ESCAPE}{ord(match.group()):04x}", text)
-
-
-def unescape_text(text: str) -> str:
-    """The text that `escape_text` was given."""
-    if _ESCAPE not in text:
-        return text
-    return _ESCAPED.sub(lambda match: chr(int(match.group(1), 16)), text)
 
 
 class AnyText(TypeDecorator[str]):
@@ -67,9 +60,12 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        return None if value is None else utc_of(value)
+
+
+def utc_of(stored: datetime) -> datetime:
+    """The moment, in UTC, that a column holds: SQLite has no time zones, PostgreSQL gives that of the session."""
+    return stored.replace(tzinfo=UTC) if stored.tzinfo is None else stored.astimezone(UTC)
 
 
 class ExactJson(TypeDecorator[JsonValue]):
@@ -83,7 +79,7 @@ class ExactJson(TypeDecorator[JsonValue]):
     cache_ok = True
 
     def process_bind_param(self, value: JsonValue, dialect: Dialect) -> str:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+        return exact_json(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> JsonValue:
         return None if value is None else json.loads(value)
@@ -92,7 +88,7 @@ class ExactJson(TypeDecorator[JsonValue]):
 def _storable(value: JsonValue) -> JsonValue:
     """The value with what no database takes replaced by U+FFFD."""
     if isinstance(value, str):
-        return _UNSTORABLE.sub("\ufffd", value)
+        return UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, dict):
         return {_storable(str(key)): _storable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -113,6 +109,18 @@ class PlainJson(TypeDecorator[JsonValue]):
 
     def process_bind_param(self, value: JsonValue, dialect: Dialect) -> JsonValue:
         return _storable(value)
+
+
+def as_stored(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """A column whose texts, enums and moments come as they are stored, for whoever restores those that count.
+
+    Types that convert cost more than all the rest of reading a row. See `unescape_text` and `utc_of`.
+    """
+    if isinstance(column.type, AnyText | Enum):
+        return type_coerce(column, Text())
+    if isinstance(column.type, UtcDateTime):
+        return type_coerce(column, column.type.impl_instance)
+    return column.expression
 
 
 def enum_type(enum: type[StrEnum], name: str) -> Enum:

@@ -7,7 +7,7 @@ from its column where the extractors of today have written it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import groupby
 from operator import itemgetter
@@ -16,12 +16,13 @@ from typing import Any
 from sqlalchemy import Row, Select, Text, bindparam, select, type_coerce
 from sqlalchemy.orm import Session
 
-from db.columns import unescape_text
+from db.columns import as_stored, unescape_text
 from db.keys import chunks
 from db.models import EvidenceRow, ExtractionRow
 from db.states import PartState
 from db.values import StoredSnapshot
 from pipelines.errors import StorageError
+from pipelines.frozen import new, setters_of
 from pipelines.known import Made, Maker, Pieces
 from pipelines.model import ArtifactRef, Evidence, FieldValue, JsonValue, Quote
 
@@ -39,12 +40,12 @@ def _query() -> Select[*tuple[Any, ...]]:  # Any: columns have many types
         select(
             EvidenceRow.id,
             EvidenceRow.extraction_id,
-            type_coerce(EvidenceRow.kind, plain),
-            type_coerce(EvidenceRow.key, plain),
+            as_stored(EvidenceRow.kind),
+            EvidenceRow.key,
             EvidenceRow.quote_start,
             EvidenceRow.quote_end,
-            type_coerce(EvidenceRow.quote_text, plain),
-            type_coerce(EvidenceRow.field_path, plain),
+            as_stored(EvidenceRow.quote_text),
+            as_stored(EvidenceRow.field_path),
             type_coerce(EvidenceRow.field_value, plain),
             type_coerce(EvidenceRow.value, plain),
         )
@@ -91,29 +92,34 @@ def load_makers(
     sources = _sources(states, extractions, keyed)
     found: dict[ArtifactRef, dict[str, list[_EvidenceRow]]] = {}
     for rows in _load_rows(session, _query(), sources):
-        for extraction_id, of_extraction in groupby(rows, key=itemgetter(1)):
+        for extraction_id, of_extraction in groupby(rows, key=_EXTRACTION):
             of_artifact = found.setdefault(sources[extraction_id][0].ref, {})
             for row in of_extraction:
-                of_kind = of_artifact.get(row[2])
-                if of_kind is None:
+                try:
+                    of_artifact[row[2]].append(row)
+                except KeyError:
                     of_artifact[row[2]] = [row]
-                else:
-                    of_kind.append(row)
     return {
         ref: {unescape_text(kind): partial(_pieces, rows, sources) for kind, rows in kinds.items()}
         for ref, kinds in found.items()
     }
 
 
+_EXTRACTION = itemgetter(1)
+
+
 def load_extractions_by(session: Session, version: str, snapshot_ids: Iterable[int]) -> dict[int, int]:
     """The extractions of this version of the extractors, by snapshot."""
     found: dict[int, int] = {}
     for ids in chunks(snapshot_ids):
-        query = select(ExtractionRow.snapshot_id, ExtractionRow.id).where(
-            ExtractionRow.snapshot_id.in_(ids), ExtractionRow.extractor_version == version
-        )
-        found.update((snapshot_id, extraction_id) for snapshot_id, extraction_id in session.execute(query))
+        found.update(session.execute(_BY_VERSION, {"ids": ids, "version": version}).all())
     return found
+
+
+_BY_VERSION = select(ExtractionRow.snapshot_id, ExtractionRow.id).where(
+    ExtractionRow.snapshot_id.in_(bindparam("ids", expanding=True)),
+    ExtractionRow.extractor_version == bindparam("version"),
+)
 
 
 def _sources(
@@ -156,7 +162,7 @@ def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _S
     row_id, extraction_id, kind, key, start, end, text, path, _, _ = row
     where: Quote | FieldValue
     if text is not None:
-        where = _new(Quote)
+        where = new(Quote)
         _set_start(where, start)
         _set_end(where, end)
         _set_text(where, unescape_text(text))
@@ -165,7 +171,7 @@ def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _S
     else:
         raise StorageError(f"evidence {row_id} is neither a quote nor a field")
     snapshot, is_keyed = sources[extraction_id]
-    item = _new(Evidence)
+    item = new(Evidence)
     _set_kind(item, unescape_text(kind))
     _set_ref(item, snapshot.ref)
     _set_part(item, snapshot.part)
@@ -178,17 +184,7 @@ def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _S
     return item
 
 
-def _setters(made: type, names: Sequence[str]) -> list[Callable[[object, object], None]]:
-    """What sets the fields of a frozen dataclass with slots; these have to be all that it has."""
-    if sorted(names) != sorted(getattr(made, "__slots__", ())):
-        raise TypeError(f"{made.__name__} has other fields than {', '.join(names)}")
-    return [made.__dict__[name].__set__ for name in names]
-
-
-# A rating makes dozens of pieces a project: through a frozen dataclass's own constructor each would take
-# three times as long, which was a seventh of all that rating costs.
-_new = object.__new__
-_set_start, _set_end, _set_text = _setters(Quote, ("start", "end", "text"))
+_set_start, _set_end, _set_text = setters_of(Quote, ("start", "end", "text"))
 (
     _set_kind,
     _set_ref,
@@ -199,7 +195,7 @@ _set_start, _set_end, _set_text = _setters(Quote, ("start", "end", "text"))
     _set_where,
     _set_value,
     _set_key,
-) = _setters(Evidence, ("kind", "ref", "part", "url", "fetched_at", "sha256", "where", "value", "_key"))
+) = setters_of(Evidence, ("kind", "ref", "part", "url", "fetched_at", "sha256", "where", "value", "_key"))
 
 
 class _Stored:
@@ -215,21 +211,44 @@ class _Stored:
     def make(self, place: int) -> Evidence:
         """The piece at this place."""
         row = self._rows[place]
-        field = _parsed([row[8]])[0] if row[6] is None and row[7] is not None else None
+        field = _parsed((row[8],))[0] if row[6] is None and row[7] is not None else None
         return _evidence(row, self.values[place], field, self._sources)
 
 
 def _pieces(rows: Sequence[_EvidenceRow], sources: _Sources) -> Pieces:
-    """The evidence of one artifact and kind that some rows hold."""
+    """The evidence of one artifact and kind that some rows hold; those of one extraction follow one another."""
     if len(rows) == 1:
         return _Stored(rows, sources)
-    parts = {extraction_id: sources[extraction_id] for extraction_id in {row[1] for row in rows}}
-    if not all(is_keyed for _, is_keyed in parts.values()):
+    if rows[0][1] == rows[-1][1]:
+        is_keyed = sources[rows[0][1]][1]
+        ordered = _in_order(rows) if is_keyed else rows
+    else:
+        parts: dict[str, list[_EvidenceRow]] = {}
+        is_keyed = True
+        for extraction_id, of_extraction in groupby(rows, key=_EXTRACTION):
+            snapshot, has_keys = sources[extraction_id]
+            parts.setdefault(snapshot.part, []).extend(of_extraction)
+            is_keyed = is_keyed and has_keys
+        ordered = [row for part in sorted(parts) for row in _in_order(parts[part])]
+    if not is_keyed:
         # Identities decide between pieces at one place, and some of these have to be worked out.
         return Made(_evidence_from(rows, sources))
-    if len(parts) == 1:
-        return _Stored(sorted(rows, key=_place), sources)
-    return _Stored(sorted(rows, key=lambda row: (parts[row[1]][0].part, *_place(row))), sources)
+    return _Stored(ordered, sources)
+
+
+def _in_order(rows: Sequence[_EvidenceRow]) -> Sequence[_EvidenceRow]:
+    """The rows of one part and kind by their places; the identity decides ties."""
+    if rows[0][4] is not None:
+        try:
+            # Quotes alone, as most are, need no more than start and identity.
+            return sorted(rows, key=_START)
+        except TypeError:
+            # A field among them has no start.
+            pass
+    return sorted(rows, key=_place)
+
+
+_START = itemgetter(4, 3)
 
 
 def _place(row: _EvidenceRow) -> tuple[int, str, str]:
@@ -237,7 +256,17 @@ def _place(row: _EvidenceRow) -> tuple[int, str, str]:
     return (row[4], "", row[3]) if row[7] is None else (-1, unescape_text(row[7]), row[3])
 
 
-_parse = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
+
+
+def _parse(text: str) -> JsonValue:
+    """The value of a JSON document. Raises ValueError where it is none."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        end = -1
+    # White space around a value is not written, and may be there all the same.
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def _parsed(texts: Sequence[str | None]) -> list[JsonValue]:

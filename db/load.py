@@ -1,17 +1,17 @@
 """Everything that is read back: projects, what stands of their artifacts, evidence, runs.
 
-Ratings and proposals have their own modules and can be imported from here as well.
+Projects, ratings and proposals have their own modules and can be imported from here as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import bindparam, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
 
 from db.evidence import load_evidence_of
-from db.keys import artifact_key, chunks, project_ids
+from db.keys import artifact_key, chunks
 from db.links import load_only_mentioned
 from db.models import (
     ArtifactRow,
@@ -24,18 +24,16 @@ from db.models import (
     SnapshotRow,
     VisitRow,
 )
+from db.projects import load_artifacts, load_projects
 from db.proposals import load_proposals
 from db.ratings import load_decisions, load_ratings
 from db.rows import ref_from, snapshot_from
 from db.states import TELLING, load_states, load_understood
 from db.values import BodyArchive, StoredRun, StoredSnapshot, StoredVisit
 from pipelines.model import (
-    Artifact,
     ArtifactKind,
     ArtifactRef,
     Evidence,
-    Passage,
-    Project,
     Snapshot,
     Validators,
     VisitRequest,
@@ -66,75 +64,6 @@ __all__ = [
 ]
 
 
-def load_projects(session: Session, slugs: Iterable[str] | None = None) -> list[Project]:
-    """Projects with all their artifacts, sorted by slug: those named, or all that are not retired.
-
-    Artifacts come in the order of the seed entry, then those that were found, as they were found.
-    Raises UsageError that names unknown slugs and what is close to them.
-    """
-    query = select(ProjectRow)
-    if slugs is None:
-        rows = list(session.scalars(query.where(ProjectRow.active)))
-    else:
-        wanted = sorted(project_ids(session, slugs).values())
-        rows = [
-            row for chunk in chunks(wanted) for row in session.scalars(query.where(ProjectRow.id.in_(chunk)))
-        ]
-    # Not by the database: PostgreSQL sorts by the server's language.
-    rows.sort(key=lambda row: row.slug)
-    artifacts = load_artifacts(session, [row.id for row in rows])
-    return [
-        Project(
-            slug=row.slug,
-            name=row.name,
-            org=row.org,
-            llmbase=tuple(row.llmbase),
-            rlbase=tuple(row.rlbase),
-            homepage=row.homepage,
-            artifacts=tuple(artifacts.get(row.id, ())),
-        )
-        for row in rows
-    ]
-
-
-_NAMING = aliased(ArtifactRow)
-_ARTIFACTS = (
-    select(
-        ProjectArtifactRow.project_id,
-        ProjectArtifactRow.role,
-        ProjectArtifactRow.origin,
-        ProjectArtifactRow.named_by_part,
-        ProjectArtifactRow.named_by_text,
-        ArtifactRow.kind,
-        ArtifactRow.identifier,
-        _NAMING.kind.label("naming_kind"),
-        _NAMING.identifier.label("naming_identifier"),
-    )
-    .join(ArtifactRow, ArtifactRow.id == ProjectArtifactRow.artifact_id)
-    .outerjoin(_NAMING, _NAMING.id == ProjectArtifactRow.named_by_artifact_id)
-    .where(ProjectArtifactRow.active, ProjectArtifactRow.project_id.in_(bindparam("ids", expanding=True)))
-    .order_by(ProjectArtifactRow.position, ProjectArtifactRow.id)
-)
-
-
-def load_artifacts(session: Session, project_ids: Iterable[int]) -> dict[int, list[Artifact]]:
-    """The artifacts of some projects by the project's id, in the order of `load_projects`."""
-    found: dict[int, list[Artifact]] = {}
-    session.flush()
-    for chunk in chunks(project_ids):
-        # By the connection: a session takes twice as long to hand on rows, for entities that there are none of.
-        for row in session.connection().execute(_ARTIFACTS, {"ids": chunk}).all():
-            project_id, role, origin, part, text, kind, identifier, naming_kind, naming_identifier = row
-            named_by = None
-            if naming_kind is not None:
-                naming = ArtifactRef(kind=naming_kind, id=naming_identifier)
-                named_by = Passage(artifact=naming, part=part or "", text=text or "")
-            ref = ArtifactRef(kind=kind, id=identifier)
-            artifact = Artifact(ref=ref, role=role, origin=origin, named_by=named_by)
-            found.setdefault(project_id, []).append(artifact)
-    return found
-
-
 def load_kinds(session: Session) -> set[ArtifactKind]:
     """The kinds of artifacts that projects have."""
     query = (
@@ -144,6 +73,23 @@ def load_kinds(session: Session) -> set[ArtifactKind]:
         .distinct()
     )
     return set(session.scalars(query))
+
+
+def has_much_unvisited(session: Session, number: int) -> bool:
+    """Do projects have at least so many artifacts that were never visited?"""
+    unvisited = (
+        select(ProjectArtifactRow.artifact_id)
+        .join(ProjectRow, ProjectRow.id == ProjectArtifactRow.project_id)
+        .where(
+            ProjectRow.active,
+            ProjectArtifactRow.active,
+            ~exists().where(PartRow.artifact_id == ProjectArtifactRow.artifact_id),
+        )
+        .distinct()
+        .limit(number)
+        .subquery()
+    )
+    return session.execute(select(func.count()).select_from(unvisited)).scalar_one() >= number
 
 
 def load_known(session: Session, refs: Iterable[ArtifactRef]) -> dict[ArtifactRef, dict[str, Validators]]:

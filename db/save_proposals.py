@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from db.evidence_table import add_piece
 from db.evidence_values import evidence_values
 from db.keys import chunks, part_key, project_ids
 from db.models import (
@@ -330,12 +331,10 @@ class _EvidenceIds:
         snapshot_id = self._snapshots[self._key(evidence)]
         place = (snapshot_id, _locus(evidence))
         if place not in self._rows:
-            row = EvidenceRow(
-                **evidence_values(evidence, snapshot_id), extraction_id=None, ordinal=_ONLY_NAMED
+            row = evidence_values(evidence, snapshot_id)
+            self._rows[place] = add_piece(
+                self._session, row | {"extraction_id": None, "ordinal": _ONLY_NAMED}
             )
-            self._session.add(row)
-            self._session.flush()
-            self._rows[place] = row.id
         return self._rows[place]
 
     def _key(self, evidence: Evidence) -> tuple[str, str]:

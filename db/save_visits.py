@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Table, bindparam, insert, select
 from sqlalchemy.orm import Session
 
+from db.evidence_table import add_evidence
 from db.evidence_values import evidence_values
 from db.keys import chunks, ensure_parts, insert_all_missing
-from db.models import ArtifactRow, Base, EvidenceRow, ExtractionRow, PartRow, SnapshotRow, VisitRow
+from db.models import ArtifactRow, Base, ExtractionRow, PartRow, SnapshotRow, VisitRow
 from db.pins import save_returned
 from db.values import BodyArchive, KeptVisit, SavedVisit
 from pipelines.errors import StorageError
@@ -229,8 +230,7 @@ def save_extractions(session: Session, extractor_version: str, found: Mapping[in
         for (snapshot_id, _), extraction_id in ids.items()
         for ordinal, row in enumerate(found[snapshot_id])
     ]
-    if rows:
-        session.execute(insert(_table(EvidenceRow)), rows)
+    add_evidence(session, rows)
     return len(ids)
 
 

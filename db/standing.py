@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
 
-from sqlalchemy import ColumnElement, Text, bindparam, select, type_coerce
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
 
-from db.columns import AnyText, unescape_text
+from db.columns import AnyText, as_stored, unescape_text
 from db.keys import chunks, part_key
 from db.models import EvidenceRow, PartRow, ProjectRow, ProposalRow, SnapshotRow
 from pipelines.model import Evidence
@@ -22,10 +21,10 @@ Cell = tuple[str, str]
 _SAID = ("rubric_digest", "rule", "rule_version", "evidence_digest", "confidence", "rationale", "link")
 """What of a current proposal storing it again could change: the parts of its identity, and what it tells."""
 _said_by = attrgetter(*_SAID)
-
-
-def _as_stored(column: InstrumentedAttribute[Any]) -> ColumnElement[Any]:  # Any: columns have many types
-    return type_coerce(column, Text()) if isinstance(column.type, AnyText) else column.expression
+_TEXTS = tuple(
+    [place for place, name in enumerate(_SAID) if isinstance(getattr(ProposalRow, name).type, AnyText)]
+)
+"""Where among them texts stand that hold anything; others are digests and numbers."""
 
 
 # Made once: making a statement costs as much as one project's answer to it.
@@ -35,12 +34,11 @@ _LOCKED = (
     .order_by(ProjectRow.id)
     .with_for_update()
 )
-# Texts as they are stored: types that convert cost more than all the rest.
 _CURRENT = select(
     ProposalRow.project_id,
-    type_coerce(ProposalRow.dimension, Text()),
+    as_stored(ProposalRow.dimension),
     ProposalRow.claim_evidence_id,
-    *(_as_stored(getattr(ProposalRow, name)) for name in _SAID),
+    *(as_stored(getattr(ProposalRow, name)) for name in _SAID),
 ).where(ProposalRow.project_id.in_(bindparam("ids", expanding=True)), ProposalRow.is_current)
 _CLAIMS = (
     select(EvidenceRow.id, EvidenceRow.key, SnapshotRow.sha256, PartRow.key)
@@ -64,7 +62,9 @@ def load_changed(session: Session, proposals: Sequence[Gist], claims: Mapping[Ce
     for ids in chunks(names):
         for project_id, dimension, claim_id, *rest in session.connection().execute(_CURRENT, {"ids": ids}):
             cell = (names[project_id], unescape_text(dimension))
-            said[cell] = tuple([unescape_text(item) if isinstance(item, str) else item for item in rest])
+            for place in _TEXTS:
+                rest[place] = unescape_text(rest[place])
+            said[cell] = tuple(rest)
             if claim_id is not None:
                 named[cell] = claim_id
     changed = {

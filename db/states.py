@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, ScalarSelect, Select, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.columns import as_stored, unescape_text, utc_of
 from db.keys import artifact_key, chunks
 from db.models import ArtifactRow, ExtractionRow, PartRow, SnapshotRow, VisitRow
 from db.rows import snapshot_from
 from db.values import StoredSnapshot, StoredVisit
+from pipelines.frozen import new, setters_of
 from pipelines.model import MAIN_PART, ArtifactKind, ArtifactRef, Validators, VisitStatus
 
 NOT_EXTRACTED = "it was fetched, but no extractor could read it"
@@ -54,30 +57,31 @@ def _latest(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
 def _states_query() -> Select[*tuple[Any, ...]]:  # Any: columns have many types
     """Parts with their artifact, latest visit, status of the latest that told anything, latest reading."""
     latest, telling, reading = aliased(VisitRow), aliased(VisitRow), aliased(VisitRow)
-    # Columns and no rows of the mapped classes: a night asks for hundreds of thousands of these.
+    # Columns as they are stored and no rows of the mapped classes: a night asks for hundreds of thousands of these.
+    columns = (
+        ArtifactRow.kind,
+        ArtifactRow.identifier,
+        PartRow.name,
+        latest.id,
+        latest.url,
+        latest.at,
+        latest.status,
+        latest.http_status,
+        latest.reason,
+        telling.status,
+        telling.http_status,
+        reading.etag,
+        reading.last_modified,
+        reading.token,
+        SnapshotRow.id,
+        SnapshotRow.url,
+        SnapshotRow.fetched_at,
+        SnapshotRow.sha256,
+        SnapshotRow.media_type,
+        SnapshotRow.size,
+    )
     return (
-        select(
-            ArtifactRow.kind,
-            ArtifactRow.identifier,
-            PartRow.name,
-            latest.id.label("visit_id"),
-            latest.url,
-            latest.at,
-            latest.status,
-            latest.http_status,
-            latest.reason,
-            telling.status.label("known"),
-            telling.http_status.label("known_http_status"),
-            reading.etag,
-            reading.last_modified,
-            reading.token,
-            SnapshotRow.id.label("snapshot_id"),
-            SnapshotRow.url.label("snapshot_url"),
-            SnapshotRow.fetched_at,
-            SnapshotRow.sha256,
-            SnapshotRow.media_type,
-            SnapshotRow.size,
-        )
+        select(*map(as_stored, columns))
         .join(PartRow, PartRow.artifact_id == ArtifactRow.id)
         .join(latest, latest.id == _latest())
         .outerjoin(telling, telling.id == _latest(VisitRow.status.in_(TELLING)))
@@ -92,55 +96,121 @@ def load_states(session: Session, refs: Iterable[ArtifactRef]) -> list[PartState
     query = _states_query()
     session.flush()
     wanted = {artifact_key(ref): ref for ref in refs}
-    by_name = {(ref.kind, ref.id): ref for ref in wanted.values()}
-    groups: dict[ArtifactRef, list[PartState]] = {}
+    by_name = {(str(ref.kind), ref.id): ref for ref in wanted.values()}
+    groups: dict[tuple[str, str], list[PartState]] = {}
     for keys in chunks(sorted(wanted)):
         # By the connection: a session takes twice as long to hand on rows, for entities that there are none of.
-        for row in session.connection().execute(query, {"keys": keys}).all():
-            ref = by_name[row.kind, row.identifier]
-            groups.setdefault(ref, []).append(_state(ref, row))
-    return [
-        state
-        for ref in sorted(groups)
-        for state in sorted(_with_main_part(groups[ref]), key=lambda state: state.visit.part)
-    ]
+        for kind, identifier, *columns in session.connection().execute(query, {"keys": keys}).all():
+            name = (kind, unescape_text(identifier))
+            state = _state(by_name[name], *columns)
+            try:
+                groups[name].append(state)
+            except KeyError:
+                groups[name] = [state]
+    return [state for name in sorted(groups) for state in _by_part(groups[name])]
 
 
-def _state(ref: ArtifactRef, row: Row[*tuple[Any, ...]]) -> PartState:
+def _by_part(states: list[PartState]) -> Sequence[PartState]:
+    """The parts of one artifact in order."""
+    if len(states) == 1:
+        return states
+    return sorted(_with_main_part(states), key=lambda state: state.visit.part)
+
+
+def _state(
+    ref: ArtifactRef,
+    part: str,
+    visit_id: int,
+    url: str,
+    at: datetime,
+    status: str,
+    http_status: int | None,
+    reason: str,
+    known: str | None,
+    known_http_status: int | None,
+    etag: str,
+    last_modified: str,
+    token: str,
+    snapshot_id: int | None,
+    snapshot_url: str,
+    fetched_at: datetime,
+    sha256: str,
+    media_type: str,
+    size: int,
+) -> PartState:
+    """The state that columns tell as they are stored; those of a snapshot hold nothing where there is none."""
+    part = unescape_text(part)
     stored = validators = None
-    if row.snapshot_id is not None:
-        stored = StoredSnapshot(
-            id=row.snapshot_id,
-            ref=ref,
-            part=row.name,
-            url=row.snapshot_url,
-            fetched_at=row.fetched_at,
-            sha256=row.sha256,
-            media_type=row.media_type,
-            size=row.size,
-        )
-        validators = Validators(
-            sha256=row.sha256, etag=row.etag, last_modified=row.last_modified, token=row.token
-        )
-    visit = StoredVisit(
-        ref=ref,
-        part=row.name,
-        url=row.url,
-        at=row.at,
-        status=row.status,
-        http_status=row.http_status,
-        reason=row.reason,
-        known=row.known,
-        stale=row.status in UNREAD and row.known is not None,
-        doubtful=_is_doubtful(ref, row),
-    )
-    return PartState(visit_id=row.visit_id, visit=visit, snapshot=stored, validators=validators)
+    if snapshot_id is not None:
+        stored = new(StoredSnapshot)
+        _set_snapshot_id(stored, snapshot_id)
+        _set_snapshot_ref(stored, ref)
+        _set_snapshot_part(stored, part)
+        _set_snapshot_url(stored, unescape_text(snapshot_url))
+        _set_fetched_at(stored, utc_of(fetched_at))
+        _set_sha256(stored, sha256)
+        _set_media_type(stored, unescape_text(media_type))
+        _set_size(stored, size)
+        validators = new(Validators)
+        _set_bytes(validators, sha256)
+        _set_etag(validators, unescape_text(etag))
+        _set_last_modified(validators, unescape_text(last_modified))
+        _set_token(validators, unescape_text(token))
+    how = _STATUS[status]
+    is_known = None if known is None else _STATUS[known]
+    # Is the absence that is known a cheap word? Confirmed ones have the status of the answer.
+    is_main = ref.kind is ArtifactKind.GITHUB and part == MAIN_PART[ref.kind]
+    visit = new(StoredVisit)
+    _set_ref(visit, ref)
+    _set_part(visit, part)
+    _set_url(visit, unescape_text(url))
+    _set_at(visit, utc_of(at))
+    _set_status(visit, how)
+    _set_http_status(visit, http_status)
+    _set_reason(visit, unescape_text(reason))
+    _set_known(visit, is_known)
+    _set_stale(visit, how in UNREAD and is_known is not None)
+    _set_doubtful(visit, is_main and is_known is VisitStatus.MISSING and known_http_status is None)
+    state = new(PartState)
+    _set_visit_id(state, visit_id)
+    _set_visit(state, visit)
+    _set_snapshot(state, stored)
+    _set_validators(state, validators)
+    return state
 
 
-def _is_doubtful(ref: ArtifactRef, row: Row[*tuple[Any, ...]]) -> bool:
-    """Is the absence that is known a cheap word? Confirmed ones have the status of the answer."""
-    is_main = ref.kind is ArtifactKind.GITHUB and row.name == MAIN_PART[ref.kind]
-    return is_main and row.known is VisitStatus.MISSING and row.known_http_status is None
+_STATUS = {status.value: status for status in VisitStatus}
+(
+    _set_snapshot_id,
+    _set_snapshot_ref,
+    _set_snapshot_part,
+    _set_snapshot_url,
+    _set_fetched_at,
+    _set_sha256,
+    _set_media_type,
+    _set_size,
+) = setters_of(StoredSnapshot, ("id", "ref", "part", "url", "fetched_at", "sha256", "media_type", "size"))
+_set_bytes, _set_etag, _set_last_modified, _set_token = setters_of(
+    Validators, ("sha256", "etag", "last_modified", "token")
+)
+(
+    _set_ref,
+    _set_part,
+    _set_url,
+    _set_at,
+    _set_status,
+    _set_http_status,
+    _set_reason,
+    _set_known,
+    _set_stale,
+    _set_doubtful,
+) = setters_of(
+    StoredVisit,
+    ("ref", "part", "url", "at", "status", "http_status", "reason", "known", "stale", "doubtful"),
+)
+_set_visit_id, _set_visit, _set_snapshot, _set_validators = setters_of(
+    PartState, ("visit_id", "visit", "snapshot", "validators")
+)
 
 
 def _with_main_part(states: Sequence[PartState]) -> Iterator[PartState]:
@@ -194,11 +264,12 @@ def load_understood(session: Session, states: Sequence[PartState]) -> tuple[list
     That bytes came says nothing yet: a part of which no extractor could read the standing snapshot counts
     as failed. What an earlier snapshot of it said goes on standing, and is stale.
     """
-    extractions = load_extractions(session, [state.standing.id for state in states if state.standing])
+    standing = [state.standing for state in states]
+    extractions = load_extractions(session, [stored.id for stored in standing if stored is not None])
     understood = []
-    for state in states:
-        if state.standing is not None and state.standing.id not in extractions:
-            state = _not_understood(state, _load_earlier(session, state.standing.id))
+    for state, stored in zip(states, standing, strict=True):
+        if stored is not None and stored.id not in extractions:
+            state = _not_understood(state, _load_earlier(session, stored.id))
             if state.snapshot is not None:
                 extractions |= load_extractions(session, [state.snapshot.id])
         understood.append(state)

@@ -8,7 +8,7 @@ own licence or card says otherwise is worth a curator's look, with both quotes s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.evidence import EvidenceSet
@@ -17,13 +17,25 @@ from pipelines.model import Evidence, JsonValue, Outcome, Rating
 from pipelines.rules import all_rules, views
 from pipelines.rules.engine import apply, rule_on
 
-_DENIED = re.compile(
+
+def _found_in_any_case(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> Callable[[str], bool]:
+    """What finds a pattern, written in lower case, in a text in whatever case that is."""
+    of_lower, of_any = re.compile(pattern, flags), re.compile(pattern, flags | re.IGNORECASE)
+
+    def is_found(text: str) -> bool:
+        # Nothing but ASCII has one lower case only, in which a pattern is found in a fraction of the time.
+        found = of_lower.search(text.lower()) if text.isascii() else of_any.search(text)
+        return found is not None
+
+    return is_found
+
+
+_is_denied = _found_in_any_case(
     r"\b(?:not|isn't|aren't|never|no\s+longer|cannot|alternatives?\s+to|unlike|than|other|existing|many|various|tools?)\b|不|非",
-    re.IGNORECASE,
 )
 """Words that turn a claim round, or make it one about others or about tools."""
 
-_OF_ITSELF = re.compile(
+_is_of_itself = _found_in_any_case(
     r"""
     \b(?:is|are|was|were|been|as|an?|our|this|fully|truly|completely|entirely)\s+(?:[\w-]+\s+){0,2}?open[-\s]?sourced?\b
       (?![-\s]+(?:communit|ecosystem|research|project|data|framework|librar|tool|software|movement|world|contribut|initiative|approach|code\b))
@@ -32,7 +44,7 @@ _OF_ITSELF = re.compile(
     | \b(?:fully|truly|completely|100\s?%)\s+open\b
     | 完全开源 | 我们开源 | 开源了
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE,
 )
 """Open source said of a thing, not of a community around it."""
 
@@ -118,7 +130,7 @@ def contradictions(evidence: EvidenceSet) -> tuple[Contradiction, ...]:
 
 def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
     rules = all_rules()
-    documents = views.tuned_models(evidence) + views.code_repositories(evidence) + views.homepages(evidence)
+    documents = views.own_documents(evidence)
     for pair in _PAIRS:
         # Of the questions the cheapest first: most projects claim nothing.
         said = [
@@ -154,10 +166,12 @@ def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
 def _is_own(evidence: EvidenceSet, item: Evidence) -> bool:
     """Does a sentence claim something of the project itself?"""
     words = item.passage
-    if _DENIED.search(words) or (item.value["says"] == "open_claim" and not _OF_ITSELF.search(words)):
-        return False
-    tokens = views.project_tokens(evidence)
-    return bool(FIRST_PERSON.search(words)) or any(token in words.lower() for token in tokens)
+    lower = words.lower()
+    return (
+        (any(token in lower for token in views.project_tokens(evidence)) or bool(FIRST_PERSON.search(words)))
+        and not _is_denied(words)
+        and (item.value["says"] != "open_claim" or _is_of_itself(words))
+    )
 
 
 def _side(item: Evidence) -> dict[str, JsonValue]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from operator import attrgetter
 from typing import Any, TypeVar
 
-from pipelines.known import Having, Known, in_order, known_of
+from pipelines.known import Having, Known, OfKind, in_order, known_of
 from pipelines.known import Reading as Reading
 from pipelines.model import (
     MAIN_PART,
@@ -24,6 +23,9 @@ from pipelines.model import (
 )
 
 Worth = TypeVar("Worth")
+# See `pipelines.known`: named once.
+_SEED, _MISSING = Origin.SEED, VisitStatus.MISSING
+_ONLY = {role: frozenset({role}) for role in Role}
 
 # Every kind that an extractor may yield, with the keys of its value. A test holds extractors to it.
 EVIDENCE_KINDS: dict[str, str] = {
@@ -71,6 +73,7 @@ class EvidenceSet:
     readings: tuple[Reading, ...] = field(default_factory=tuple)
     _known: Mapping[ArtifactRef, Known] = field(init=False, repr=False, compare=False)
     _groups: dict[Hashable, _Group] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _asked: list[object] = field(init=False, repr=False, compare=False, default_factory=list)
     kept: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
     """What was worked out once for this set, by what it is (a function, a rule). Any: of many types."""
 
@@ -82,8 +85,8 @@ class EvidenceSet:
     def of_known(cls, project: Project, known: Mapping[ArtifactRef, Known]) -> EvidenceSet:
         """The set of a project from what is known of its artifacts, which other sets may share."""
         made = cls.__new__(cls)
-        for name, value in (("project", project), ("_known", known), ("_groups", {}), ("kept", {})):
-            object.__setattr__(made, name, value)
+        # They are what an instance has, however it was made; a frozen one takes them by no other way.
+        made.__dict__.update(project=project, _known=known, _groups={}, _asked=[], kept={})
         return made
 
     def __getattr__(self, name: str) -> object:
@@ -113,14 +116,20 @@ class EvidenceSet:
     @cached_property
     def roles(self) -> dict[ArtifactRef, frozenset[Role]]:
         """The roles of each artifact in this project."""
-        roles: dict[ArtifactRef, set[Role]] = {}
+        roles: dict[ArtifactRef, frozenset[Role]] = {}
         for artifact in self.project.artifacts:
-            roles.setdefault(artifact.ref, set()).add(artifact.role)
-        return {ref: frozenset(found) for ref, found in roles.items()}
+            only = _ONLY[artifact.role]
+            others = roles.get(artifact.ref)
+            roles[artifact.ref] = only if others is None else others | only
+        return roles
 
     def refs(self, *roles: Role, kind: ArtifactKind | None = None) -> tuple[ArtifactRef, ...]:
         """The project's artifacts in any of these roles, seeds first, in the project's order."""
-        return self.once((roles, kind), lambda: self._refs(roles, kind))
+        asked = (roles, kind)
+        found: tuple[ArtifactRef, ...] | None = self.kept.get(asked)
+        if found is None:
+            found = self.kept[asked] = self._refs(roles, kind)
+        return found
 
     def _refs(self, roles: tuple[Role, ...], kind: ArtifactKind | None) -> tuple[ArtifactRef, ...]:
         if len(roles) == 1:
@@ -138,7 +147,9 @@ class EvidenceSet:
 
     @cached_property
     def _seeds_first(self) -> list[Artifact]:
-        return sorted(self.project.artifacts, key=lambda artifact: artifact.origin is not Origin.SEED)
+        artifacts = self.project.artifacts
+        seeds = [artifact for artifact in artifacts if artifact.origin is _SEED]
+        return seeds + [artifact for artifact in artifacts if artifact.origin is not _SEED]
 
     def of(
         self,
@@ -155,35 +166,60 @@ class EvidenceSet:
         true is there a piece of evidence made of it. It is known again by being the same function.
         With `at_most` given, no more than the first so many.
         """
-        return self._group(refs).of(kind, values, having, at_most)
+        if type(refs) is tuple:
+            if not refs:
+                return ()
+            group = self._groups.get(id(refs)) or self._group(refs)
+            found = (group.only or group).of_kind(kind)
+        elif type(refs) is list and len(refs) == 1:
+            known = self._known.get(refs[0])
+            found = () if known is None else known.of_kind(kind)
+        else:
+            found = self._group(refs).of_kind(kind)
+        if len(found) == 1:
+            return found[0].find(values, having, at_most)
+        items: tuple[Evidence, ...] = ()
+        for of_artifact in found:
+            items += of_artifact.find(values, having, at_most)
+            if at_most is not None and len(items) >= at_most:
+                return items[:at_most]
+        return items
 
     def values(
         self, kind: str, /, refs: Iterable[ArtifactRef] | None = None, **values: JsonValue
     ) -> list[Mapping[str, JsonValue]]:
         """The values of that evidence, for those who need nothing else of it."""
-        return self._group(refs).values(kind, values)
+        return [value for found in self._group(refs).of_kind(kind) for value in found.values(values)]
 
     def _group(self, refs: Iterable[ArtifactRef] | None) -> _Group:
-        """Some artifacts that rules ask about together. A tuple is known again by being the same object."""
-        if type(refs) is tuple:
-            found = self._groups.get(id(refs))
-            if found is not None:
-                return found
-            # The group holds the tuple, so that no other one can come to be at its place.
-            found = self._groups[id(refs)] = _Group(refs, self._known)
-            return found
+        """Some artifacts that rules ask about together: a tuple or an only artifact is known again by being the
+        same object."""
         if refs is None:
-            found = self._groups.get(None)
-            if found is None:
-                found = self._groups[None] = _Group(tuple(self._known), self._known)
-            return found
-        refs = tuple(refs)
-        if len(refs) != 1:
-            return _Group(refs, self._known)
-        found = self._groups.get(refs[0])
+            refs = self._everything
+        if type(refs) is not tuple:
+            asked = tuple(refs)
+            return self._of_one(asked) if len(asked) == 1 else _Group(asked, self._known)
+        found = self._groups.get(id(refs))
         if found is None:
-            found = self._groups[refs[0]] = _Group(refs, self._known)
+            found = self._of_one(refs) if len(refs) == 1 else _Group(refs, self._known)
+            self._keep(refs, found)
         return found
+
+    def _of_one(self, refs: tuple[ArtifactRef, ...]) -> _Group:
+        found = self._groups.get(id(refs[0]))
+        if found is None:
+            found = _Group(refs, self._known)
+            self._keep(refs[0], found)
+        return found
+
+    def _keep(self, asked: object, group: _Group) -> None:
+        self._groups[id(asked)] = group
+        # So that nothing else can come to be at its place.
+        self._asked.append(asked)
+
+    @cached_property
+    def _everything(self) -> tuple[ArtifactRef, ...]:
+        return tuple(self._known)
 
     def known(self, ref: ArtifactRef) -> Known | None:
         """What is known of an artifact; None where nothing is."""
@@ -197,7 +233,7 @@ class EvidenceSet:
     def is_missing(self, ref: ArtifactRef) -> bool:
         """Did the service say that there is no such artifact?"""
         known = self._known.get(ref)
-        return known is not None and known.main is not None and known.main.status is VisitStatus.MISSING
+        return known is not None and known.main is not None and known.main.status is _MISSING
 
     def unread(self, refs: Iterable[ArtifactRef], *parts: str) -> tuple[Reading, ...]:
         """Attempts at these artifacts that told nothing (denied or failed, nothing stored).
@@ -205,7 +241,10 @@ class EvidenceSet:
         With parts given, only those of these parts or of the main part count. An artifact that
         was never asked counts as one failed attempt.
         """
-        unread = self._group(refs).unread
+        if type(refs) is tuple:
+            unread = (self._groups.get(id(refs)) or self._group(refs)).unread if refs else ()
+        else:
+            unread = self._group(refs).unread
         if not unread or not parts:
             return unread
         return tuple(
@@ -218,24 +257,23 @@ class EvidenceSet:
 
     def places(self, refs: Iterable[ArtifactRef], what: str = "") -> tuple[str, ...]:
         """The places looked at, in words, with how each could be read: for 'searched in vain'."""
+        if type(refs) is tuple:
+            return (self._groups.get(id(refs)) or self._group(refs)).places(what) if refs else ()
         return self._group(refs).places(what)
 
 
 class _Group:
     """What is known of some artifacts together: answers are kept, since fourteen rules ask much the same."""
 
-    __slots__ = ("_answers", "_in_order", "_known", "_places", "_refs", "_unread")
+    __slots__ = ("_known", "_of_kind", "_places", "_unread", "only")
 
     def __init__(self, refs: tuple[ArtifactRef, ...], known: Mapping[ArtifactRef, Known]) -> None:
-        self._refs = refs
         self._known = [known.get(ref) or Known(ref, ()) for ref in refs]
-        self._in_order: Sequence[Known] = self._known
-        if len(refs) > 1:
-            once = {known.ref: known for known in self._known}.values()
-            self._in_order = sorted(once, key=attrgetter("name"))
-        self._answers: dict[Hashable, tuple[Evidence, ...]] = {}
+        self._of_kind: dict[str, Sequence[OfKind]] = {}
         self._places: dict[str, tuple[str, ...]] = {}
         self._unread: tuple[Reading, ...] | None = None
+        self.only = self._known[0] if len(refs) == 1 else None
+        """What is known of the artifact, where it is one alone."""
 
     @property
     def unread(self) -> tuple[Reading, ...]:
@@ -244,44 +282,16 @@ class _Group:
             self._unread = tuple([reading for each in self._known for reading in each.unread])
         return self._unread
 
-    def of(
-        self,
-        kind: str,
-        values: Mapping[str, JsonValue],
-        having: Having | None = None,
-        at_most: int | None = None,
-    ) -> tuple[Evidence, ...]:
-        """Their evidence of a kind with these entries, in the order of the artifacts' names."""
-        asked = (kind, having, at_most, *values.items())
-        found = self._answers.get(asked)
+    def of_kind(self, kind: str) -> Sequence[OfKind]:
+        """Their evidence of a kind, of each that has any, in the order of the artifacts' names."""
+        found = self._of_kind.get(kind)
         if found is None:
-            found = self._answers[asked] = self._find(kind, values, having, at_most)
+            found = [pieces for known in self._known for pieces in known.of_kind(kind)]
+            if len(found) > 1:
+                by_name = {pieces.name: pieces for pieces in found}
+                found = [by_name[name] for name in sorted(by_name)]
+            self._of_kind[kind] = found
         return found
-
-    def _find(
-        self,
-        kind: str,
-        values: Mapping[str, JsonValue],
-        having: Having | None,
-        at_most: int | None,
-    ) -> tuple[Evidence, ...]:
-        having_any = [known for known in self._in_order if kind in known.kinds]
-        if not having_any:
-            return ()
-        several = [(key, _several(value)) for key, value in values.items()]
-        if len(having_any) == 1:
-            return tuple(having_any[0].of_values(kind, several, having, at_most))
-        items: list[Evidence] = []
-        for known in having_any:
-            items += known.of_values(kind, several, having, at_most)
-            if at_most is not None and len(items) >= at_most:
-                break
-        return tuple(items if at_most is None else items[:at_most])
-
-    def values(self, kind: str, values: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
-        """The values of their evidence of a kind with these entries, in the same order."""
-        several = [(key, _several(value)) for key, value in values.items()]
-        return [value for known in self._in_order for value in known.values(kind, several)]
 
     def places(self, what: str) -> tuple[str, ...]:
         """Where was looked for something, in words."""
@@ -292,10 +302,6 @@ class _Group:
                 [f"{known.name}{detail}: {known.state_words}" for known in self._known]
             )
         return found
-
-
-def _several(value: JsonValue) -> tuple[JsonValue, ...]:
-    return tuple(value) if isinstance(value, tuple | frozenset | set) else (value,)
 
 
 def kept(function: Callable[[EvidenceSet], Worth]) -> Callable[[EvidenceSet], Worth]:

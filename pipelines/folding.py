@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 _SAME_LETTERS = str.maketrans({"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"})
-_OTHER_LETTER = re.compile("[\u0130\u0131\u017f\u212a]")
+_OTHER_LETTERS = "\u0130\u0131\u017f\u212a"
 
 
 def folded(text: str) -> str:
@@ -13,6 +11,6 @@ def folded(text: str) -> str:
 
     Four letters match another one of ASCII when case is ignored; `lower` alone leaves them apart.
     """
-    if text.isascii() or not _OTHER_LETTER.search(text):
+    if text.isascii() or not any(map(text.__contains__, _OTHER_LETTERS)):
         return text.lower()
     return text.translate(_SAME_LETTERS).lower()

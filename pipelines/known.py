@@ -32,10 +32,16 @@ class Pieces(Protocol):
 
 
 Maker = Callable[[], Pieces]
-Asked = Sequence[tuple[str, tuple[JsonValue, ...]]]
-"""Keys of a value, each with what may stand under it."""
+Asked = Mapping[str, JsonValue]
+"""Keys of a value, each with what has to stand under it. A tuple or set means: any of them."""
 Having = Callable[[Mapping[str, JsonValue]], bool]
 """Whether a value is asked for."""
+
+
+# Named once: an enum of Python 3.11 gives a member in five times the time that a name takes.
+_MISSING = VisitStatus.MISSING
+_READ = (VisitStatus.OK, VisitStatus.UNCHANGED)
+_UNREAD = (VisitStatus.DENIED, VisitStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +62,14 @@ class Reading:
     @property
     def is_readable(self) -> bool:
         """Is there something to read: of this night, or of an earlier one?"""
-        if self.status is VisitStatus.MISSING:
+        if self.status is _MISSING:
             return False
-        return self.stale or self.status in (VisitStatus.OK, VisitStatus.UNCHANGED)
+        return self.stale or self.status in _READ
 
     @property
     def is_unknown(self) -> bool:
         """Nothing was read, and that says nothing about the project."""
-        return not self.is_readable and self.status is not VisitStatus.MISSING
+        return not self.stale and self.status in _UNREAD
 
 
 class Known:
@@ -71,9 +77,9 @@ class Known:
 
     __slots__ = (
         "_of_kind",
-        "_stale",
         "_unread",
         "_words",
+        "is_stale",
         "kinds",
         "main",
         "name",
@@ -90,48 +96,33 @@ class Known:
         self.readings = tuple(readings)
         self.notes: dict[Hashable, Any] = {}
         """What rules have worked out of this artifact alone, by the function that did. Any: of many types."""
-        part = MAIN_PART[ref.kind]
-        self.main = next((reading for reading in self.readings if reading.part == part), None)
+        self.main: Reading | None = None
         """The reading that speaks for the whole artifact; None where there was none yet."""
+        self.is_stale = False
+        """Could something of it not be read again tonight, while what was read earlier stands?"""
+        part = MAIN_PART[ref.kind]
+        for reading in self.readings:
+            if self.main is None and reading.part == part:
+                self.main = reading
+            if reading.stale:
+                self.is_stale = True
         self.kinds: Mapping[str, Maker] = makers or {}
         """The kinds of which it has any evidence, each with what makes that."""
-        self._of_kind: dict[str, _OfKind] = {}
+        self._of_kind: dict[str, Sequence[OfKind]] = {}
         self._unread: tuple[Reading, ...] | None = None
-        self._stale: bool | None = None
         self._words = ""
 
-    def of(self, kind: str) -> tuple[Evidence, ...]:
-        """Its evidence of one kind, in order."""
-        found = self._pieces(kind)
-        return () if found is None else found.all()
-
-    def of_values(
-        self, kind: str, asked: Asked, having: Having | None = None, at_most: int | None = None
-    ) -> Sequence[Evidence]:
-        """Its evidence of one kind whose value has, under each of these keys, one of the values that stand with it.
-
-        And of which `having` is true; the first of it, where `at_most` says how much. No other is made.
-        """
-        found = self._pieces(kind)
-        return () if found is None else found.with_values(asked, having, at_most)
-
-    def values(self, kind: str, asked: Asked) -> Sequence[Mapping[str, JsonValue]]:
-        """The values of `of_values`, for which no evidence is made."""
-        found = self._pieces(kind)
-        return () if found is None else found.values_with(asked)
-
-    def _pieces(self, kind: str) -> _OfKind | None:
-        maker = self.kinds.get(kind)
-        if maker is None:
-            return None
+    def of_kind(self, kind: str) -> Sequence[OfKind]:
+        """Its evidence of one kind, for those who ask for some of it; nothing where it has none."""
         found = self._of_kind.get(kind)
         if found is None:
-            found = self._of_kind[kind] = _OfKind(maker())
+            maker = self.kinds.get(kind)
+            found = self._of_kind[kind] = () if maker is None else (OfKind(self.name, maker()),)
         return found
 
     def everything(self) -> list[Evidence]:
         """All its evidence, one kind after the other."""
-        return [item for kind in self.kinds for item in self.of(kind)]
+        return [item for kind in self.kinds for found in self.of_kind(kind) for item in found.all()]
 
     @property
     def unread(self) -> tuple[Reading, ...]:
@@ -144,13 +135,6 @@ class Known:
         return self._unread
 
     @property
-    def is_stale(self) -> bool:
-        """Could something of it not be read again tonight, while what was read earlier stands?"""
-        if self._stale is None:
-            self._stale = any(reading.stale for reading in self.readings)
-        return self._stale
-
-    @property
     def state_words(self) -> str:
         """How its main part could be read, in words."""
         if not self._words:
@@ -158,65 +142,88 @@ class Known:
         return self._words
 
 
-class _OfKind:
-    """The evidence of one kind that an artifact has, with an index of its values."""
+class OfKind:
+    """The evidence of one kind that an artifact has, with an index of its values.
 
-    __slots__ = ("_all", "_by_value", "_made", "_pieces", "_values")
+    Answers are kept: fourteen rules of several projects ask much the same.
+    """
 
-    def __init__(self, pieces: Pieces) -> None:
-        self._pieces = pieces
+    __slots__ = ("_all", "_answers", "_by_value", "_made", "_make", "_values", "name")
+
+    def __init__(self, name: str, pieces: Pieces) -> None:
+        self.name = name
+        """That of the artifact."""
+        self._make = pieces.make
         self._values = pieces.values
-        self._made: dict[int, Evidence] = {}
+        self._made: list[Evidence | None] = [None] * len(self._values)
         self._all: tuple[Evidence, ...] | None = None
         self._by_value: dict[str, dict[JsonValue, list[int]]] = {}
+        self._answers: dict[Hashable, tuple[Evidence, ...]] = {}
 
     def all(self) -> tuple[Evidence, ...]:
+        """All of it, in order."""
         if self._all is None:
-            self._all = tuple(self._at(range(len(self._values))))
+            self._all = self._at(range(len(self._values)))
         return self._all
 
-    def with_values(self, asked: Asked, having: Having | None, at_most: int | None) -> Sequence[Evidence]:
-        if having is None and at_most is None and not asked:
-            return self.all()
-        places = self._with(asked)
-        if having is not None:
-            values = self._values
-            places = [place for place in places if having(values[place])]
-        return self._at(places if at_most is None else places[:at_most])
+    def find(
+        self, asked: Asked, having: Having | None = None, at_most: int | None = None
+    ) -> tuple[Evidence, ...]:
+        """The pieces whose value has, under each of these keys, what is asked for, and of which `having` is true.
 
-    def values_with(self, asked: Asked) -> Sequence[Mapping[str, JsonValue]]:
+        The first of them, where `at_most` says how much. No others are made.
+        """
+        if not asked and having is None and at_most is None:
+            return self.all()
+        if having is None and at_most is None and len(asked) == 1:
+            # Found again as quickly as remembered.
+            places = self._with(asked)
+            return self._at(places) if places else ()
+        question = (having, at_most, *asked.items())
+        found = self._answers.get(question)
+        if found is None:
+            places = self._with(asked)
+            if having is not None and places:
+                values = self._values
+                places = [place for place in places if having(values[place])]
+            if at_most is not None:
+                places = places[:at_most]
+            found = self._answers[question] = self._at(places) if places else ()
+        return found
+
+    def values(self, asked: Asked) -> list[Mapping[str, JsonValue]]:
+        """The values of `find`, for which no evidence is made."""
         values = self._values
         return [values[place] for place in self._with(asked)]
 
     def _with(self, asked: Asked) -> Sequence[int]:
-        if not asked:
-            return range(len(self._values))
-        (key, wanted), *others = asked
-        places = self._places(key, wanted)
-        for other, allowed in others:
-            places = [place for place in places if self._values[place].get(other) in allowed]
-        return places
+        places: Sequence[int] | None = None
+        for key, wanted in asked.items():
+            if places is None:
+                places = self._places(key, wanted)
+            elif isinstance(wanted, _ANY_OF):
+                places = [place for place in places if self._values[place].get(key) in wanted]
+            else:
+                places = [place for place in places if self._values[place].get(key) == wanted]
+        return range(len(self._values)) if places is None else places
 
-    def _at(self, places: Iterable[int]) -> list[Evidence]:
-        made, make = self._made, self._pieces.make
-        found = []
-        for place in places:
-            item = made.get(place)
-            if item is None:
-                item = made[place] = make(place)
-            found.append(item)
-        return found
-
-    def _places(self, key: str, wanted: tuple[JsonValue, ...]) -> list[int]:
+    def _places(self, key: str, wanted: JsonValue) -> Sequence[int]:
         by_value = self._by_value.get(key)
         if by_value is None:
             by_value = self._by_value[key] = _by_value(self._values, key)
-        if len(wanted) == 1:
-            return by_value.get(wanted[0], [])
+        if not isinstance(wanted, _ANY_OF):
+            return by_value.get(wanted, ())
         hits = [by_value[value] for value in dict.fromkeys(wanted) if value in by_value]
         if len(hits) < 2:
-            return hits[0] if hits else []
+            return hits[0] if hits else ()
         return sorted([place for places in hits for place in places])
+
+    def _at(self, places: Sequence[int]) -> tuple[Evidence, ...]:
+        made = self._made
+        for place in places:
+            if made[place] is None:
+                made[place] = self._make(place)
+        return tuple([made[place] for place in places])  # type: ignore[misc]
 
 
 class Made:
@@ -294,7 +301,7 @@ def _place(item: Evidence) -> tuple[str, int, str]:
     return (item.kind, where.start, "") if isinstance(where, Quote) else (item.kind, -1, where.path)
 
 
-_NO_WORDS = (list, dict)
+_ANY_OF = (tuple, frozenset, set)
 
 
 def _by_value(values: Sequence[Mapping[str, JsonValue]], key: str) -> dict[JsonValue, list[int]]:
@@ -302,9 +309,13 @@ def _by_value(values: Sequence[Mapping[str, JsonValue]], key: str) -> dict[JsonV
     found: dict[JsonValue, list[int]] = {}
     for place, value in enumerate(values):
         entry = value.get(key)
-        # A list or a mapping is none of the words and flags that rules ask for.
-        if not isinstance(entry, _NO_WORDS):
-            found.setdefault(entry, []).append(place)
+        try:
+            found[entry].append(place)
+        except KeyError:
+            found[entry] = [place]
+        except TypeError:
+            # A list or a mapping is none of the words and flags that rules ask for.
+            continue
     return found
 
 

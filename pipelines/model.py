@@ -124,7 +124,8 @@ class ArtifactRef:
     id: str
 
     def __str__(self) -> str:
-        return f"{self.kind.value}:{self.id}"
+        # The kind is a text itself; asking it for its value takes longer than all the rest.
+        return self.kind + ":" + self.id
 
     def __hash__(self) -> int:
         # A name's hash is kept with the name; the kind is too seldom what tells two artifacts apart.

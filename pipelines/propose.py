@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable
 from functools import cache, lru_cache
 from operator import attrgetter
 from pathlib import Path
@@ -25,6 +24,9 @@ STALE_DISCOUNT = 0.9
 """What a class is worth whose evidence could not be read again tonight."""
 
 RATIONALE_LENGTH = 420
+
+# See `pipelines.rules.engine`: named once.
+_YES, _CANNOT_TELL, _LINEAGE = Outcome.YES, Outcome.CANNOT_TELL, ArtifactKind.LINEAGE
 
 
 @cache
@@ -100,14 +102,16 @@ def _gist(
 ) -> tuple[Gist, tuple[Evidence, ...], tuple[str, ...]]:
     """What is told of a proposal, with what it shows: the evidence it rests on and the places searched in vain."""
     ruling = rule_on(rule, evidence)
-    relevant = ruling.relevant
-    rested_on = _unique(
-        item
-        for finding in relevant
-        if finding.outcome is not Outcome.CANNOT_TELL
-        for item in finding.evidence
-    )
-    searched = tuple(dict.fromkeys(place for finding in relevant for place in finding.searched))
+    # By their identities: of two with the same the last one counts, at the place of the first.
+    pieces: dict[str, Evidence] = {}
+    places: dict[str, None] = {}
+    for finding in ruling.relevant:
+        if finding.evidence and finding.outcome is not _CANNOT_TELL:
+            for item in finding.evidence:
+                pieces[item.key] = item
+        for place in finding.searched:
+            places[place] = None
+    rested_on, searched = tuple(pieces.values()), tuple(places)
     if not rested_on and not searched:
         searched = evidence.places([artifact.ref for artifact in evidence.project.artifacts]) or (
             "the seed names no artifact to search",
@@ -135,13 +139,9 @@ def _shown(ruling: Ruling) -> tuple[Evidence, ...]:
     return tuple(
         item
         for finding in ruling.relevant
-        if finding.check in names and finding.outcome is Outcome.YES
+        if finding.check in names and finding.outcome is _YES
         for item in finding.evidence
     )
-
-
-def _unique(items: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    return tuple({item.key: item for item in items}.values())
 
 
 def _confidence(evidence: EvidenceSet, ruling: Ruling, rested_on: tuple[Evidence, ...]) -> float:
@@ -154,16 +154,14 @@ def _confidence(evidence: EvidenceSet, ruling: Ruling, rested_on: tuple[Evidence
 
 def _rationale(ruling: Ruling, searched: tuple[str, ...]) -> str:
     if ruling.row is None:
-        unknown = [finding for finding in ruling.relevant if finding.outcome is Outcome.CANNOT_TELL]
+        unknown = [finding for finding in ruling.relevant if finding.outcome is _CANNOT_TELL]
         reasons = [place for finding in unknown for place in finding.searched] or [
             finding.note for finding in unknown if finding.note
         ]
         told = "; ".join(dict.fromkeys(clip(reason, 140) for reason in reasons[:3]))
         return f"Cannot tell{': ' + told if told else ' from the evidence there is'}."
     notes = [
-        finding.note
-        for finding in ruling.relevant
-        if finding.note and finding.outcome is not Outcome.CANNOT_TELL
+        finding.note for finding in ruling.relevant if finding.note and finding.outcome is not _CANNOT_TELL
     ]
     sentence = ruling.row.because
     if notes:
@@ -175,14 +173,20 @@ def _rationale(ruling: Ruling, searched: tuple[str, ...]) -> str:
 
 def _evidence_digest(ruling: Ruling) -> str:
     """What the class rests on: the answers and the evidence, not when or where in the bytes it stood."""
-    told = sorted(ruling.relevant, key=attrgetter("check"))
+    told = sorted(ruling.relevant, key=_CHECK)
     return hashlib.sha256(f"[{','.join(map(_told, told))}]\n".encode()).hexdigest()
+
+
+_CHECK = attrgetter("check")
 
 
 def _told(finding: Finding) -> str:
     """Check, outcome and evidence in canonical JSON: names and digests need no escapes, which saves much time."""
-    keys = '","'.join(sorted({item.key for item in finding.evidence}))
-    return f'["{finding.check}","{finding.outcome}",[' + (f'"{keys}"]]' if keys else "]]")
+    # An outcome is a text itself, and to be formatted takes it longer than all the rest.
+    told = '["' + finding.check + '","' + finding.outcome + '",['
+    if not finding.evidence:
+        return told + "]]"
+    return told + '"' + '","'.join(sorted({item.key for item in finding.evidence})) + '"]]'
 
 
 _LINK_ROLES: dict[str, tuple[Role, ...]] = {
@@ -201,12 +205,9 @@ def _link(evidence: EvidenceSet, dimension: str, shown: tuple[Evidence, ...]) ->
     """The address that a curator would give: that of the decisive evidence, by role if there is a choice."""
     for role in _LINK_ROLES.get(dimension, ()):
         for item in shown:
-            if (
-                role in evidence.roles.get(item.ref, frozenset())
-                and item.ref.kind is not ArtifactKind.LINEAGE
-            ):
+            if role in evidence.roles.get(item.ref, frozenset()) and item.ref.kind is not _LINEAGE:
                 return item.url
     for item in shown:
         source = item.value.get("source")
-        return str(source) if item.ref.kind is ArtifactKind.LINEAGE and source else item.url
+        return str(source) if item.ref.kind is _LINEAGE and source else item.url
     return ""

@@ -13,9 +13,6 @@ import codecs
 import re
 from functools import lru_cache
 
-from charset_normalizer import from_bytes
-
-from pipelines.html_text import render_html
 from pipelines.model import Snapshot
 
 # The charset is guessed from the beginning; guessing takes seconds per megabyte.
@@ -67,6 +64,9 @@ def decoded_text(snapshot: Snapshot) -> str:
         return ""
     text = decode(snapshot.body, media_type)
     if is_page(snapshot.body, media_type):
+        # Many use what extractors are made of, and few read pages: what reads them takes long to import.
+        from pipelines.html_text import render_html
+
         return render_html(text, snapshot.url)
     return text
 
@@ -99,6 +99,9 @@ def decode(body: bytes, media_type: str = "") -> str:
         and text.count("\ufffd") <= len(text) * TOLERATED_ERRORS
     ):
         return text
+    # Nearly all documents are UTF-8.
+    from charset_normalizer import from_bytes
+
     best = from_bytes(body[:GUESSED_BYTES]).best()
     if best is not None and best.encoding:
         return body.decode(best.encoding, errors="replace")

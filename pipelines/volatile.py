@@ -87,6 +87,12 @@ COPYRIGHT_YEAR = re.compile(
     re.IGNORECASE,
 )
 
+# Where a match of these two may begin, in small letters: to such places the search leaps.
+_BEGINS_AGO = re.compile(r"\d{1,4}\s|an?\s|one\s|just\snow|\d{1,4}(?:秒|分|小|天|个|月|年)")
+_BEGINS_KEY = re.compile(
+    r"(?:request|ray|trace|session|incident|event|correlation|build)[\s_-]*+(?:id|no|num|key|hash|token)|[cx]srf|nonce"
+)
+
 # Where none of these words stands, the pattern is not tried: most passages have none of them. Where one stands,
 # something of what a pattern matches is looked for in small letters first: that is quicker than the pattern.
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*+,?\s+)?"
@@ -121,9 +127,7 @@ _BY_WORD = (
         KEY,
         MARK,
         (" id", "-id", "_id", "session", "csrf", "xsrf", "nonce", "build ", "build-", "build_"),
-        re.compile(
-            r"(?:request|ray|trace|session|incident|event|correlation|build)[\s_-]*+(?:id|no|num|key|hash|token)|[cx]srf|nonce"
-        ),
+        _BEGINS_KEY,
     ),
     (CACHE_KEY, rf"\g<lead>{MARK}", ("=",), re.compile(r"[?&][^=&\s]++=")),
     (
@@ -139,6 +143,8 @@ _BY_WORD = (
         re.compile(r"(?:©|\(c\)|t)[^\S\n]{0,6}\d"),
     ),
 )
+# What these find has a digit in it.
+_WITHOUT_DIGIT = tuple(entry for entry in _BY_WORD if entry[0] not in (TIMING, COPYRIGHT_YEAR))
 _COUNTED_WORDS = (
     "stars forks downloads likes views visit watchers followers subscribers installs online hit 次 人 量 数 阅读"
 ).split()
@@ -155,24 +161,40 @@ def steady(text: str) -> str:
     """The text with a mark for every volatile word: the same for two texts that differ in nothing else."""
     lower = text.lower()
     has = lower.__contains__
+    small = lower if text.isascii() else ""
     if " ago" in lower or "just now" in lower or ("前" in lower and _tells_age(lower)):
-        text = AGO.sub(MARK, text)
-    small = ""
-    for pattern, instead, words, hint in _BY_WORD:
+        text = _marked(AGO, _BEGINS_AGO, text, small or folded(text))
+        small = ""
+    has_digit = _DIGIT.search(text) is not None
+    for pattern, instead, words, hint in _BY_WORD if has_digit else _WITHOUT_DIGIT:
         if any(map(has, words)):
             small = small or folded(text)
             if hint.search(small):
-                text = pattern.sub(instead, text)
+                text = _marked(KEY, hint, text, small) if pattern is KEY else pattern.sub(instead, text)
                 small = ""
-    if not _DIGIT.search(text):
+    if not has_digit:
         return text
-    if _CLOCK_HINT.search(text):
+    if ":" in text and _CLOCK_HINT.search(text):
         text = CLOCK.sub(MARK, text)
     if any(map(has, _COUNTED_WORDS)):
         text = COUNTER.sub(MARK, text)
         if _LABEL_HINT.search(lower) and _LABEL.search(folded(text)):
             text = LABELLED_COUNTER.sub(MARK, text)
     return text
+
+
+def _marked(pattern: re.Pattern[str], begins: re.Pattern[str], text: str, small: str) -> str:
+    """The text with a mark for every match of a pattern, each of which begins where `begins` does in small letters."""
+    parts: list[str] = []
+    reached = 0
+    begin = begins.search(small)
+    while begin is not None:
+        match = pattern.match(text, begin.start())
+        if match is not None:
+            parts += text[reached : match.start()], MARK
+            reached = match.end()
+        begin = begins.search(small, begin.start() + 1 if match is None else reached)
+    return "".join([*parts, text[reached:]])
 
 
 def _tells_age(lower: str) -> bool:

@@ -1,9 +1,9 @@
-"""Build `licences.json.gz` from the packages `licenseid` (SPDX texts) and `scancode-toolkit`.
+"""Build `licences.json.gz` and `licence_texts.gz` from the packages `licenseid` (SPDX texts) and `scancode-toolkit`.
 
 Both packages are read as files and never imported; README.md beside this file says how to install
 them into a throwaway environment, and under which terms their data is used.
 
-    PYTHONPATH=. build-env/bin/python -m pipelines.data.build_licences [DESTINATION]
+    PYTHONPATH=. build-env/bin/python -m pipelines.data.build_licences [FOLDER]
 
 The same versions of the packages give the same bytes.
 """
@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from pipelines.licence_arrays import packed
 from pipelines.licence_words import SPELLING, words_of
 
 # Keys of ScanCode LicenseDB → our identifiers (the Hub's tags where there is one). Several texts of
@@ -94,8 +95,8 @@ def _gnu_family(identifier: str) -> str:
     )
 
 
-def collect() -> dict[str, Any]:  # Any: the JSON document that is written
-    """Everything the file holds, as JSON values."""
+def collect() -> tuple[dict[str, Any], list[tuple[str, str]]]:  # Any: the JSON document that is written
+    """What is known about licences, as JSON values, and their texts: of each the identifier and the words."""
     bundle = json.loads(
         gzip.decompress((_package_folder("licenseid") / "data" / "spdx-bundle.json.gz").read_bytes())
     )
@@ -105,7 +106,9 @@ def collect() -> dict[str, Any]:  # Any: the JSON document that is written
         for fields, _ in scancode
         if "spdx_license_key" in fields
     }
-    names, texts, seen = [], [], set()
+    names: list[dict[str, Any]] = []
+    texts: list[tuple[str, str]] = []
+    seen: set[str] = set()
     for entry in sorted(bundle["licenses"], key=lambda entry: str(entry["licenseId"])):
         identifier = entry["licenseId"]
         names.append(
@@ -119,25 +122,25 @@ def collect() -> dict[str, Any]:  # Any: the JSON document that is written
         words = _words(entry.get("text") or "")
         if words and words not in seen:
             seen.add(words)
-            texts.append({"id": _gnu_family(identifier), "words": words})
+            texts.append((_gnu_family(identifier), words))
     for fields, text in scancode:
         if fields["key"] in MODEL_LICENCES:
-            texts.append({"id": MODEL_LICENCES[fields["key"]], "words": _words(text)})
-    return {
-        "sources": {
-            "spdx": f"SPDX License List {bundle['licenseListVersion']} (licenseid {version('licenseid')})",
-            "scancode": f"ScanCode LicenseDB, CC-BY-4.0 (scancode-toolkit {version('scancode-toolkit')})",
-        },
-        "names": names,
-        "texts": texts,
+            texts.append((MODEL_LICENCES[fields["key"]], _words(text)))
+    sources = {
+        "spdx": f"SPDX License List {bundle['licenseListVersion']} (licenseid {version('licenseid')})",
+        "scancode": f"ScanCode LicenseDB, CC-BY-4.0 (scancode-toolkit {version('scancode-toolkit')})",
     }
+    return {"sources": sources, "names": names}, texts
 
 
 def main(arguments: list[str]) -> None:
-    """Write the file; its place is the first argument, or beside this module."""
-    destination = Path(arguments[0]) if arguments else Path(__file__).with_name("licences.json.gz")
-    document = json.dumps(collect(), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    destination.write_bytes(gzip.compress(document.encode("utf-8"), compresslevel=9, mtime=0))
+    """Write the files into the folder that is the first argument, or beside this module."""
+    folder = Path(arguments[0]) if arguments else Path(__file__).parent
+    known, texts = collect()
+    document = json.dumps(known, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    body = gzip.compress(document.encode("utf-8"), compresslevel=9, mtime=0)
+    (folder / "licences.json.gz").write_bytes(body)
+    (folder / "licence_texts.gz").write_bytes(packed(texts))
 
 
 if __name__ == "__main__":

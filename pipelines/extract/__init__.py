@@ -1,73 +1,20 @@
-"""Extraction: from a snapshot to evidence. One module a kind of document; pure and repeatable."""
+"""Extraction: from a snapshot to evidence. One module a kind of document; pure and repeatable.
+
+`by_part` says which module reads what. Whoever only asks for the version imports none of them.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-from pipelines.extract import (
-    hub,
-    licence_file,
-    lineage_entry,
-    manifest,
-    package,
-    page,
-    paper,
-    prose,
-    repository,
-    tree,
-)
-from pipelines.extract.base import Source
-from pipelines.model import ArtifactKind, Evidence, Snapshot
-
-Extractor = Callable[[Source], Iterator[Evidence]]
-
 READERS = (
     *("markdown", "markdown_blocks", "markdown_links", "markdown_tables", "front_matter"),
-    *("text", "html_text", "volatile", "folding", "artifact_ids", "licence_words"),
+    *("text", "html_text", "volatile", "folding", "artifact_ids", "licence_words", "licence_arrays"),
     "model",  # what the identity of evidence is made of
 )
 """Modules beside this folder that what the extractors say depends on."""
-
-PROSE_FILE = re.compile(
-    r"file:.*\.(?:md|mdx|rst|txt|markdown|adoc)$|file:(?:.*/)?readme[^/]*$", re.IGNORECASE
-)
-NOT_PROSE = re.compile(r"file:(?:.*/)?(?:requirements|constraints|license_header)[^/]*\.txt$", re.IGNORECASE)
-
-_BY_PART: dict[tuple[ArtifactKind, str], Extractor] = {
-    (ArtifactKind.GITHUB, "repository"): repository.extract,
-    (ArtifactKind.GITHUB, "tree"): tree.extract,
-    (ArtifactKind.HF_MODEL, "info"): hub.extract_info,
-    (ArtifactKind.HF_DATASET, "info"): hub.extract_info,
-    (ArtifactKind.HF_MODEL, "card"): prose.extract,
-    (ArtifactKind.HF_DATASET, "card"): prose.extract,
-    (ArtifactKind.PYPI, "metadata"): package.extract,
-    (ArtifactKind.ARXIV, "entry"): paper.extract,
-    (ArtifactKind.WEB, "page"): page.extract,
-    (ArtifactKind.LINEAGE, "entry"): lineage_entry.extract,
-}
-
-
-def extractor_of(kind: ArtifactKind, part: str) -> Extractor | None:
-    """Which extractor reads a part; None for parts that are stored for people only."""
-    if (kind, part) in _BY_PART:
-        return _BY_PART[kind, part]
-    if licence_file.LICENCE_PART.fullmatch(part):
-        return licence_file.extract
-    if kind is ArtifactKind.GITHUB and manifest.MANIFEST_PART.fullmatch(part):
-        return manifest.extract
-    if PROSE_FILE.fullmatch(part) and not NOT_PROSE.fullmatch(part):
-        return prose.extract
-    return None
-
-
-def extract(snapshot: Snapshot) -> list[Evidence]:
-    """All evidence in a snapshot, in the order of the document's own structure."""
-    extractor = extractor_of(snapshot.ref.kind, snapshot.part)
-    return list(extractor(Source.of(snapshot))) if extractor else []
 
 
 @cache

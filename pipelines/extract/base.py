@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
 from math import isfinite
 
@@ -22,6 +22,8 @@ MAX_QUOTE = 600
 
 LONGEST_WORD = 60
 """Characters of a word that is remembered: nobody repeats longer ones."""
+MOST_WORDS = 1 << 14
+"""Words that are remembered. With one more all of them are forgotten: which ones are worth it would cost more to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +86,40 @@ class Triggers:
     """
 
     def __init__(self, look: Callable[[str], int]) -> None:
-        self._look = look
-        self._of_word = lru_cache(maxsize=1 << 14)(look)
+        self._of_word = _Remembered(look)
 
     def of(self, words: str) -> int:
         """The bits of a text in small letters (see `folded`)."""
         found = 0
-        known, look = self._of_word, self._look
-        for word in words.split():
-            found |= known(word) if len(word) <= LONGEST_WORD else look(word)
+        # Few words have bits that the others have not: no loop over all of them in Python.
+        for bits in set(map(self._of_word.__getitem__, words.split())):
+            found |= bits
         return found
+
+
+class _Remembered(dict[str, int]):
+    """What was told of the words so far; of another one it is told when it is asked for."""
+
+    def __init__(self, look: Callable[[str], int]) -> None:
+        super().__init__()
+        self._look = look
+
+    def __missing__(self, word: str) -> int:
+        bits = self._look(word)
+        if len(word) <= LONGEST_WORD:
+            if len(self) >= MOST_WORDS:
+                self.clear()
+            self[word] = bits
+        return bits
 
 
 def any_of(words: Iterable[str]) -> re.Pattern[str]:
     """Finds any of some words."""
-    return re.compile("|".join(map(re.escape, sorted(set(words)))))
+    # By their first letters: a letter is held against each of these, not against every word.
+    by_first: defaultdict[str, list[str]] = defaultdict(list)
+    for word in sorted(set(words)):
+        by_first[word[0]].append(re.escape(word[1:]))
+    return re.compile("|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_first.items()))
 
 
 def bits_of(groups: Sequence[tuple[str, ...]]) -> Callable[[str], int]:

@@ -10,18 +10,9 @@ from collections.abc import Iterator
 
 from pipelines.extract.base import Source
 from pipelines.extract.licences import match_licence_text, normalise_licence
+from pipelines.extract.parts import UNRECOGNISED
 from pipelines.model import Evidence
 
-LICENCE_PART = re.compile(
-    r"""
-    file: (?:.*/)? (?:
-        [^/]* (?: licen[cs]e | copying | unlicense | use[_-]?policy | terms[-_ ]of[-_ ]use ) [^/]*
-      | eula [^/]*
-      | licen[cs]es/ [^/]+                  # one file for each licence, named for it (REUSE)
-    ) $
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
 # What others wrote and is only passed on.
 OF_OTHERS = re.compile(r"third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|bundled", re.IGNORECASE)
 FOR_WEIGHTS = re.compile(r"weight|model|checkpoint", re.IGNORECASE)
@@ -38,7 +29,6 @@ TERMS = re.compile(
     r"\byou\s+(?:may|must|shall|agree|can)|\b(?:licensee|permitted|permission|grant(?:s|ed)?|prohibited|warrant(?:y|ies))\b|许可|授权|不得",
     re.IGNORECASE,
 )
-UNRECOGNISED = "LicenseRef-unrecognised"
 NAMED = 0.5
 """The score of a text that only its file's name identifies."""
 SHORTEST_LICENCE = 200

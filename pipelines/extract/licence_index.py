@@ -2,135 +2,163 @@
 
 from __future__ import annotations
 
-import gc
+from array import array
 from bisect import bisect_right
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import accumulate, chain, count, pairwise, repeat
+from importlib.resources import files
+from itertools import accumulate, chain, repeat
 from typing import NamedTuple
 
-from pipelines.extract.licence_table import LicenceId, packaged_data
+from pipelines.extract.licence_table import LicenceId
+from pipelines.licence_arrays import UNKNOWN, pairs_of, unpacked
 from pipelines.licence_words import SPELLING
-
-UNKNOWN = 0
-"""Stands for a word that no packaged text has, and for a pair that is of no interest any more."""
 
 # A pair that so few texts have tells them from the others; so many votes of such pairs are enough.
 RARE, ENOUGH_RARE = 10, 250
-# Else, as in short texts of which there are many variants, the file's rarest pairs cast so many votes. A
-# pair that more texts have tells none of them.
-VOTES, COMMONPLACE = 5_000, 250
+# Else, as in short texts of which there are many variants, the file's rarest pairs cast so many votes.
+VOTES = 5_000
 # Texts that are compared in full: those with most votes. Only where the licence is not among them, as
 # in a short text below much else, more of them and those with most votes for their length.
 FIRST, BY_VOTES, BY_SHARE = 6, 30, 16
-# Of so many pairs of a text half have to be in the file, before the rest is looked at.
-PROBES = 24
 BEGINNING = 6
 """Words by which the beginning of a text is known."""
 
 
+class TextPairs(NamedTuple):
+    """The pairs of a text: in its order, and as a set."""
+
+    sequence: tuple[int, ...]
+    pairs: frozenset[int]
+
+
+class Groups(dict[int, tuple[int, ...]]):
+    """Groups of texts that share a pair, by number; each is made when it is asked for (see `LicenceTexts`)."""
+
+    def __init__(self, shared: array[int], starts: list[int]) -> None:
+        super().__init__()
+        self._shared, self._starts = shared, starts
+
+    def __missing__(self, group: int) -> tuple[int, ...]:
+        found = self[group] = tuple(self._shared[self._starts[group] : self._starts[group + 1]])
+        return found
+
+
 class LicenceIndex(NamedTuple):
-    """Packaged texts by number: their pairs as a set, and in the order of the text."""
+    """Packaged texts by number: their words, how many pairs they have, and which of them share a pair (see `LicenceTexts`)."""
 
     identifiers: list[LicenceId]
-    pairs: list[frozenset[int]]
-    sequences: list[tuple[int, ...]]
-    probes: dict[int, tuple[int, ...]]
-    beginnings: list[tuple[int, ...]]
-    postings: dict[int, tuple[int, ...]]
-    rare: dict[int, tuple[int, ...]]
+    texts: list[array[int]]
+    pair_counts: list[int]
+    probe_places: list[array[int]]
+    sharing: dict[int, int]
+    groups: Groups
+    words: list[str]
     vocabulary: dict[str, int]
-    whole: dict[str, int]
+    whole: dict[bytes, int]
 
     def word_ids(self, words: Iterable[str]) -> list[int]:
         """The number of each word; UNKNOWN for one that no text has."""
         return list(map(self.vocabulary.get, words, repeat(UNKNOWN)))
+
+    def whole_text(self, words: list[str], ids: list[int]) -> int | None:
+        """The text that has exactly these words, spelt like this; None where there is none."""
+        if UNKNOWN in ids or not SPELLING.keys().isdisjoint(words):
+            return None
+        return self.whole.get(array("H", ids).tobytes())
+
+    def written_texts(self) -> Iterator[tuple[LicenceId, str]]:
+        """Every text with its licence as it is packaged: its words, with blanks between them."""
+        for identifier, text in zip(self.identifiers, self.texts, strict=True):
+            yield identifier, " ".join(self.words[number - 1] for number in text)
+
+    def sequence(self, number: int) -> tuple[int, ...]:
+        """The pairs of a text in its order."""
+        return text_pairs(number).sequence
+
+    def pairs(self, number: int) -> frozenset[int]:
+        """The pairs of a text."""
+        return text_pairs(number).pairs
+
+    def beginning(self, number: int) -> list[int]:
+        """The first words of a text."""
+        return self.texts[number][:BEGINNING].tolist()
 
     def likely(self, present: set[int]) -> Iterator[list[int]]:
         """Texts that may be in a file with these pairs, in two helpings, the likelier ones first."""
         votes, ranked = self._ranked(present)
         first = ranked[:FIRST]
         yield [number for number in first if self._may_be_in(number, present)]
-        shares = sorted((-count / len(self.pairs[number]), number) for number, count in votes.items())
+        shares = sorted((-count / self.pair_counts[number], number) for number, count in votes.items())
         more = dict.fromkeys([*ranked[FIRST:], *(number for _, number in shares[:BY_SHARE])])
         yield [number for number in more if number not in first and self._may_be_in(number, present)]
 
     def _ranked(self, present: set[int]) -> tuple[Counter[int], list[int]]:
         """How many of the file's telling pairs each text has, and the texts with most, best first."""
-        rare = list(chain.from_iterable(filter(None, map(self.rare.get, present))))
+        shared = map(self.sharing.__getitem__, filter(self.sharing.__contains__, present))
+        telling = list(map(self.groups.__getitem__, shared))
+        rare = list(chain.from_iterable([numbers for numbers in telling if len(numbers) <= RARE]))
         if len(rare) >= ENOUGH_RARE:
             votes = Counter(rare)
             return votes, [number for number, _ in votes.most_common(BY_VOTES)]
-        lists = sorted(filter(None, map(self.postings.get, present)), key=len)
+        lists = sorted(telling, key=len)
         lists = lists[: 1 + bisect_right(list(accumulate(map(len, lists))), VOTES)]
         votes = Counter(chain.from_iterable(lists))
         # Nearly all pairs have voted: what a text lacks and what it has beside them counts as well.
         ranked = sorted(
-            (-count / (len(lists) + len(self.pairs[number])), number)
+            (-count / (len(lists) + self.pair_counts[number]), number)
             for number, count in votes.most_common(BY_VOTES)
         )
         return votes, [number for _, number in ranked]
 
     def _may_be_in(self, number: int, present: set[int]) -> bool:
         """Are most of a text's pairs in the file, by a sample, or at least its first words?"""
-        probes = self.probes.get(number)
-        if probes is None:
-            pairs = sorted(self.pairs[number])
-            probes = self.probes[number] = tuple(pairs[:: max(1, len(pairs) // PROBES)])
+        probes = text_probes(number)
         return 2 * sum(map(present.__contains__, probes)) >= len(probes) or present.issuperset(
-            pairs_of(list(self.beginnings[number]))
+            pairs_of(self.beginning(number))
         )
+
+
+# Of the texts few are ever compared, the same ones again and again; there are fewer than this.
+@lru_cache(maxsize=1024)
+def text_pairs(number: int) -> TextPairs:
+    """The pairs of a packaged text."""
+    sequence = tuple(pairs_of(licence_index().texts[number]))
+    return TextPairs(sequence, frozenset(sequence))
+
+
+@lru_cache(maxsize=1024)
+def text_probes(number: int) -> list[int]:
+    """Some of the pairs of a packaged text."""
+    index = licence_index()
+    text = index.texts[number]
+    return [text[place] << 20 | text[place + 1] for place in index.probe_places[number]]
 
 
 @lru_cache(maxsize=8192)
 def apart(one: int, other: int) -> int:
     """How many pairs only one of two packaged texts has."""
-    pairs = licence_index().pairs
-    return len(pairs[one] ^ pairs[other])
-
-
-def pairs_of(ids: list[int]) -> list[int]:
-    """The pairs of neighbouring words, in order, each as one number."""
-    return [one << 20 | other for one, other in pairwise(ids)]
+    return len(text_pairs(one).pairs ^ text_pairs(other).pairs)
 
 
 @lru_cache(maxsize=1)
 def licence_index() -> LicenceIndex:
-    """The index over all packaged texts; built on the first call, in a fraction of a second."""
-    # A hundred thousand lists are made, none of them garbage: looking for some among them takes a third of the time.
-    is_collecting = gc.isenabled()
-    gc.disable()
-    try:
-        return _build()
-    finally:
-        if is_collecting:
-            gc.enable()
-
-
-def _build() -> LicenceIndex:
-    entries = packaged_data()["texts"]
-    texts = [[SPELLING.get(word, word) for word in entry["words"].split()] for entry in entries]
-    # Numbered as they come up first; loops over all words and pairs are those of the library.
-    vocabulary = dict(zip(dict.fromkeys(chain.from_iterable(texts)), count(1), strict=False))
-    postings: defaultdict[int, list[int]] = defaultdict(list)
-    index = LicenceIndex([], [], [], {}, [], {}, {}, vocabulary, {})
-    for number, (entry, words) in enumerate(zip(entries, texts, strict=True)):
-        ids = list(map(vocabulary.__getitem__, words))
-        sequence = tuple(pairs_of(ids))
-        pairs = frozenset(sequence)
-        index.identifiers.append(entry["id"])
-        index.pairs.append(pairs)
-        index.sequences.append(sequence)
-        index.beginnings.append(tuple(ids[:BEGINNING]))
-        index.whole.setdefault(entry["words"], number)
-        deque(map(list.append, map(postings.__getitem__, pairs), repeat(number)), maxlen=0)
+    """The index over all packaged texts; read on the first call, in a twentieth of a second."""
+    kept = unpacked(files("pipelines").joinpath("data/licence_texts.gz").read_bytes())
+    vocabulary = {word: number for number, word in enumerate(kept.words, start=1)}
     for british, american in SPELLING.items():
         if american in vocabulary:
             vocabulary[british] = vocabulary[american]
-    for pair, numbers in postings.items():
-        if len(numbers) <= COMMONPLACE:
-            index.postings[pair] = tuple(numbers)
-        if len(numbers) <= RARE:
-            index.rare[pair] = index.postings[pair]
-    return index
+    return LicenceIndex(
+        identifiers=kept.licences,
+        texts=kept.texts,
+        pair_counts=kept.pair_counts,
+        probe_places=kept.probe_places,
+        sharing=kept.sharing,
+        groups=Groups(kept.shared, kept.starts),
+        words=kept.words,
+        vocabulary=vocabulary,
+        # Of texts that are the same the first one counts.
+        whole={text.tobytes(): number for number, text in reversed(list(enumerate(kept.texts)))},
+    )

@@ -85,7 +85,7 @@ _SCANCODE_KINDS = {
 
 @lru_cache(maxsize=1)
 def packaged_data() -> Mapping[str, JsonValue]:
-    """The names and texts of `pipelines/data/licences.json.gz`."""
+    """The names of `pipelines/data/licences.json.gz`, and where they come from."""
     body = files("pipelines").joinpath("data/licences.json.gz").read_bytes()
     data: dict[str, JsonValue] = json.loads(gzip.decompress(body))
     return MappingProxyType(data)
@@ -159,7 +159,7 @@ def is_open(identifier: LicenceId) -> bool:
 # Chinese characters are words of their own; `++` belongs to a name (openrail++), `+` to GPLv3+.
 NAME_PART = re.compile(
     r"""
-    [a-z]+ | \d+(?:\.\d+)* | \+{1,2} | [\u4e00-\u9fff]
+    [a-z]+ | \d+(?:\.\d+)* | \+{1,2} | (?-i:[\u4e00-\u9fff])
     """,
     re.VERBOSE | re.IGNORECASE,
 )
@@ -183,7 +183,7 @@ _SAME = {
 
 def name_key(name: str) -> Key:
     """What two spellings of one licence's name have in common: its words without fillers, case, signs."""
-    return tuple(part for _, _, parts in name_parts(name[:300]) for part in parts)
+    return tuple(part for written in NAME_PART.findall(name[:300]) for part in _parts_of(written))
 
 
 def name_parts(text: str) -> Iterator[tuple[int, int, Key]]:

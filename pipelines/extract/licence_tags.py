@@ -14,11 +14,8 @@ from pipelines.extract.licence_table import (
     licences_in_expression,
     normalise_licence,
 )
+from pipelines.extract.parts import NAMELESS, OTHER
 from pipelines.model import JsonValue
-
-OTHER = "other"
-NAMELESS = frozenset({OTHER, "unknown"})
-"""Tags that say that there are terms, or not even that, and not which."""
 
 OPERATOR = re.compile(r"[()]|(?<![^\s()])(?:AND|OR)(?![^\s()])")
 LONGEST_EXPRESSION, DEEPEST = 500, 20

@@ -14,9 +14,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
-from pipelines.extract.licence_index import UNKNOWN, LicenceIndex, apart, licence_index, pairs_of
+from pipelines.extract.licence_index import LicenceIndex, apart, licence_index
 from pipelines.extract.licence_notices import LicenceMatch, by_notice, by_title, make_match
 from pipelines.extract.licence_table import LicenceId, licence_facts, written_facts
+from pipelines.licence_arrays import UNKNOWN, pairs_of
 from pipelines.licence_words import MAX_CHARACTERS, Words, words_of
 
 MAX_WORDS = 25_000
@@ -118,12 +119,12 @@ def _by_text(words: Words) -> tuple[list[LicenceMatch], bytearray]:
     texts = words.texts[:MAX_WORDS]
     covered = bytearray(len(texts))
     found: list[LicenceMatch] = []
-    whole = index.whole.get(" ".join(texts))
+    ids = index.word_ids(texts)
+    whole = index.whole_text(texts, ids)
     if whole is not None:
         covered[:] = b"\x01" * len(texts)
         start, end = words.starts[0], words.ends[-1]
         return [make_match(index.identifiers[whole], start, end, "text", 1.0, 1.0)], covered
-    ids = index.word_ids(texts)
     pairs = pairs_of(ids)
     for _ in range(MAX_MATCHES):
         best = _best(index, ids, pairs)
@@ -183,7 +184,7 @@ def _best_of(index: LicenceIndex, numbers: list[int], ids: list[int], pairs: lis
 
 def _compared(index: LicenceIndex, number: int, pairs: list[int]) -> _Candidate | None:
     """How a licence compares with the stretch of the file that is most its own; None without much of it."""
-    own = index.pairs[number]
+    own = index.pairs(number)
     marks = bytes(map(own.__contains__, pairs))
     there = marks.count(1)
     if len(own) < SHORTEST or (there < CHAPTER_PAIRS and there < PART_COVERAGE * len(own)):
@@ -194,7 +195,7 @@ def _compared(index: LicenceIndex, number: int, pairs: list[int]) -> _Candidate 
     foreign = marks.count(0, first, last + 1)
     missing = len(own) - common
     is_long = len(own) >= LONG_PAIRS
-    cut = _cut_off(index.sequences[number], inside) if is_long and missing > ADDITION else 0
+    cut = _cut_off(index.sequence(number), inside) if is_long and missing > ADDITION else 0
     known = min(WELL_KNOWN_PAIRS, int(WELL_KNOWN * len(own))) if _is_well_known(index, number) else 0
     return _Candidate(
         value=common - foreign - missing + cut - cut // CUT_COUNTS + known,
@@ -261,7 +262,7 @@ def _additions(
     telling = set(index.word_ids(TELLING)) & set(ids[one.first : one.last + 2])
     if one.foreign <= ADDITION and not telling:
         return
-    own = index.pairs[one.number]
+    own = index.pairs(one.number)
     for run in UNMARKED.finditer(bytes(map(own.__contains__, pairs[one.first : one.last + 1]))):
         first, end = one.first + run.start(), one.first + run.end()
         # Of n foreign pairs in a row the n - 1 words between them are foreign. What a few of them say is
@@ -274,7 +275,7 @@ def _additions(
 
 def _is_that_text(index: LicenceIndex, one: _Candidate, ids: list[int], pairs: list[int]) -> bool:
     """Is the stretch a copy of the licence, a copy without an end or appendix, or a chapter of it?"""
-    own = index.pairs[one.number]
+    own = index.pairs(one.number)
     if len(own) < SHORT_PAIRS:
         if one.dice >= SAME_SHORT_TEXT or _is_part(one):
             return not any(_additions(index, one, ids, pairs))
@@ -290,7 +291,7 @@ def _is_that_text(index: LicenceIndex, one: _Candidate, ids: list[int], pairs: l
         or (
             one.purity >= CHAPTER_PURITY
             and one.common >= CHAPTER_PAIRS
-            and _begins_there(index.beginnings[one.number], ids[max(0, one.first - 10) : one.first + 60])
+            and _begins_there(index.beginning(one.number), ids[max(0, one.first - 10) : one.first + 60])
         )
     )
 
@@ -308,8 +309,8 @@ def _is_part(one: _Candidate) -> bool:
     )
 
 
-def _begins_there(beginning: tuple[int, ...], ids: list[int]) -> bool:
-    return any(tuple(ids[at : at + len(beginning)]) == beginning for at in range(len(ids)))
+def _begins_there(beginning: list[int], ids: list[int]) -> bool:
+    return any(ids[at : at + len(beginning)] == beginning for at in range(len(ids)))
 
 
 def _is_told_apart(index: LicenceIndex, best: _Candidate, other: _Candidate, pairs: list[int]) -> bool:
@@ -323,7 +324,7 @@ def _is_told_apart(index: LicenceIndex, best: _Candidate, other: _Candidate, pai
     if here is None or there is None or here.kind == there.kind:
         return True
     inside = set(pairs[best.first : best.last + 1])
-    one, another = index.pairs[best.number], index.pairs[other.number]
+    one, another = index.pairs(best.number), index.pairs(other.number)
     return _share(inside, one - another) - _share(inside, another - one) >= CLEARLY
 
 

@@ -15,7 +15,6 @@ from pipelines.extract.base import Source, as_list, as_text
 from pipelines.extract.licence_tags import binding_licences
 from pipelines.model import Evidence, JsonValue
 
-MANIFEST_PART = re.compile(r"file:(?:pyproject\.toml|setup\.cfg|setup\.py)$")
 ARGUMENT = re.compile(
     r"""
     ^ [ \t]{0,40} licen[cs]e [ \t]{0,4} = [ \t]{0,4} (?P<sign>["']) (?P<value>[^"'\r\n]{1,200}) (?P=sign)

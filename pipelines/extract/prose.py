@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipelines.extract.base import Source, rounded
-from pipelines.extract.corpora import find_corpora
+from pipelines.extract.corpora import find_corpora, names_in
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_dois, find_pip_installs
@@ -231,6 +231,7 @@ def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
 def _sentences(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     said: Counter[tuple[str, str | None]] = Counter()
     named: set[tuple[str, str]] = set()
+    names = names_in(source.text)
     for found in document.sentences():
         start, end, sentence = found.start, found.end, source.text[found.start : found.end]
         for says, about in statements_in(sentence):
@@ -239,7 +240,7 @@ def _sentences(source: Source, document: Document, places: _Places) -> Iterator[
             said[says, about] += 1
             if said[says, about] <= EACH_STATEMENT:
                 yield source.quote("statement", start, end, says=says, about=about)
-        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence)}
+        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence, names)}
         told = _use_of_corpora(sentence, places, start) if mentioned else None
         for corpus in mentioned.values() if told is not None else ():
             context = told or corpus.use

@@ -102,7 +102,34 @@ TRIGGERS: dict[str, tuple[str, ...]] = {
 }
 """Of these, in small letters, at least one stands in whatever a pattern matches: looking for words is quicker."""
 
-_TRIGGERS = Triggers(bits_of([TRIGGERS[says] for says in STATEMENTS]))
+# Of these the trigger is a whole word, and many others have it in them: "transformers", "significant", "chatbot".
+WHOLE_WORDS: dict[str, re.Pattern[str]] = {
+    "access_on_request": re.compile(
+        r"\b(?:form|request(?:ing)?|application|(?:agree|accept)(?:ing)?|sign|apply|acknowledge|gated)\b|申请|填写"
+    ),
+    "sign_up": re.compile(
+        r"\b(?:sign(?:ing)?(?:-?up)?|wait(?:list)?|log(?:in)?|account|register|api|pric(?:ing|es?)|paid|subscri(?:be|ption))\b"
+        r"|注册|付费|密钥|收费"
+    ),
+    "demo_offer": re.compile(r"\b(?:demo|playground|chat|try)\b|在线"),
+}
+_told = bits_of([TRIGGERS[says] for says in STATEMENTS])
+_WHOLE_BY_BIT = tuple(
+    (1 << bit, WHOLE_WORDS[says]) for bit, says in enumerate(STATEMENTS) if says in WHOLE_WORDS
+)
+
+
+def _tells(word: str) -> int:
+    """What one word (in small letters) may tell, as bits."""
+    bits = _told(word)
+    if bits:
+        for bit, pattern in _WHOLE_BY_BIT:
+            if bits & bit and not pattern.search(word):
+                bits -= bit
+    return bits
+
+
+_TRIGGERS = Triggers(_tells)
 _BY_BIT = tuple((1 << bit, says, pattern) for bit, (says, pattern) in enumerate(STATEMENTS.items()))
 
 FIRST_PERSON = re.compile(

@@ -114,5 +114,5 @@ def count_words(text: str) -> int:
     plain = _MARKUP.sub(" ", text)
     if plain.isascii():
         return len(_WORD.findall(plain))
-    cjk = len(_CJK.findall(plain))
-    return len(_WORD.findall(_CJK.sub(" ", plain))) + cjk // 2
+    plain, cjk = _CJK.subn(" ", plain)
+    return len(_WORD.findall(plain)) + cjk // 2

@@ -18,8 +18,7 @@ file of one folder; a licence that is only cited.
 from __future__ import annotations
 
 from pipelines.evidence import EvidenceSet, Reading, kept
-from pipelines.extract.licence_file import LICENCE_PART
-from pipelines.extract.manifest import MANIFEST_PART
+from pipelines.extract.parts import LICENCE_PART, MANIFEST_PART
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating, Role
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes

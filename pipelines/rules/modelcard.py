@@ -14,7 +14,7 @@ telling how it was trained.
 
 from __future__ import annotations
 
-from pipelines.evidence import EvidenceSet, Reading
+from pipelines.evidence import EvidenceSet, Reading, kept
 from pipelines.model import ArtifactRef, Evidence, Finding, Rating
 from pipelines.rules import views
 from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
@@ -90,15 +90,27 @@ def groups_covered(sections: tuple[Evidence, ...]) -> list[str]:
     return [name for name, members in GROUPS.items() if topics & frozenset(members)]
 
 
-def _covers(evidence: EvidenceSet, at_least: int) -> Finding:
-    models = views.tuned_models(evidence)
+@kept
+def _best_card(evidence: EvidenceSet) -> tuple[ArtifactRef, tuple[Evidence, ...], list[str]] | None:
+    """The card that answers most of the five, with its sections and what it answers; None where none has any."""
     best: tuple[ArtifactRef, tuple[Evidence, ...], list[str]] | None = None
-    found = _card_sections(evidence, SUBSTANCE)
-    for ref in dict.fromkeys(item.ref for item in found):
-        mine = tuple(item for item in found if item.ref == ref)
+    for ref, mine in _by_card(_card_sections(evidence, SUBSTANCE)).items():
         groups = groups_covered(mine)
         if best is None or len(groups) > len(best[2]):
             best = (ref, mine, groups)
+    return best
+
+
+def _by_card(sections: tuple[Evidence, ...]) -> dict[ArtifactRef, tuple[Evidence, ...]]:
+    found: dict[ArtifactRef, list[Evidence]] = {}
+    for item in sections:
+        found.setdefault(item.ref, []).append(item)
+    return {ref: tuple(mine) for ref, mine in found.items()}
+
+
+def _covers(evidence: EvidenceSet, at_least: int) -> Finding:
+    models = views.tuned_models(evidence)
+    best = _best_card(evidence)
     if best and len(best[2]) >= at_least:
         return yes(best[1], f"the card of {best[0].id} speaks of {', '.join(best[2])}")
     places = models or views.main_places(evidence)
@@ -123,8 +135,9 @@ def tells_of_its_making(evidence: EvidenceSet) -> Finding:
     """Does it tell in words of its data or training, and of one of the other topics?"""
     found = _card_sections(evidence, SUBSTANCE)
     making = (*GROUPS["data"], *GROUPS["training"])
+    of_card = _by_card(found)
     for told in found:
-        mine = tuple(item for item in found if item.ref == told.ref)
+        mine = of_card[told.ref]
         if told.value["topic"] in making and told.value["words"] >= ACCOUNT and len(groups_covered(mine)) > 1:
             return yes((told, *mine), f"the card of {told.ref.id} tells how the model was made")
     return _silent(evidence, "data and training")

@@ -12,9 +12,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from pipelines.evidence import EvidenceSet, kept_of_artifact
-from pipelines.extract.licence_file import LICENCE_PART, UNRECOGNISED
-from pipelines.extract.licence_tags import NAMELESS, OTHER
-from pipelines.extract.licences import is_open, licence_facts
+from pipelines.extract.licence_table import is_open, licence_facts
+from pipelines.extract.parts import LICENCE_PART, NAMELESS, OTHER, UNRECOGNISED
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, FieldValue
 
 LICENCE_KINDS = ("licence.text", "licence.tag", "licence.mention")

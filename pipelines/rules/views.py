@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from pipelines.evidence import EvidenceSet, Reading, kept
-from pipelines.extract.licence_file import LICENCE_PART
+from pipelines.extract.parts import LICENCE_PART
 from pipelines.known import Having
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Origin, Role
 

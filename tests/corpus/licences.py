@@ -30,10 +30,10 @@ from typing import Any, NamedTuple
 import yaml
 from altered_texts import altered, plausible
 
-from pipelines.extract.licence_file import LICENCE_PART
-from pipelines.extract.licence_table import packaged_data
+from pipelines.extract.licence_index import licence_index
 from pipelines.extract.licence_tags import tags_of_front_matter
 from pipelines.extract.licences import licence_facts, licences, match_licence_text
+from pipelines.extract.parts import LICENCE_PART
 from pipelines.licence_words import words_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,13 +124,13 @@ def family(identifier: str) -> str:
 def packaged_samples(variants: int = VARIANTS) -> list[Sample]:
     """Every packaged text, altered; the words are packaged, so prose is made of them first."""
     samples = []
-    for entry in packaged_data()["texts"]:
-        rng = random.Random(f"{SEED} {entry['id']} {len(entry['words'])}")
-        name = f"{entry['id']} {licences()[entry['id']].name if entry['id'] in licences() else ''}"
-        prose = plausible(entry["words"].split(), name, rng)
-        right = (frozenset({family(entry["id"])}),)
+    for identifier, words in licence_index().written_texts():
+        rng = random.Random(f"{SEED} {identifier} {len(words)}")
+        name = f"{identifier} {licences()[identifier].name if identifier in licences() else ''}"
+        prose = plausible(words.split(), name, rng)
+        right = (frozenset({family(identifier)}),)
         samples += [
-            Sample(f"{entry['id']} #{number}", altered(prose, name, rng), right) for number in range(variants)
+            Sample(f"{identifier} #{number}", altered(prose, name, rng), right) for number in range(variants)
         ]
     return samples
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from db.load import load_projects
+from db.load import has_much_unvisited, load_projects
 from db.save import save_artifacts, save_projects
 from db.session import session_scope
 from pipelines.errors import UsageError
-from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin, Passage, Role
+from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Origin, Passage, Role, VisitStatus
 
 PAPER = ArtifactRef(kind=ArtifactKind.ARXIV, id="2101.00001")
 
@@ -29,6 +29,22 @@ def test_projects_come_back_as_the_seeds_had_them(desk):
     assert [item.slug for item in found] == ["brindle"]
     assert [item.ref for item in found[0].artifacts] == [desk.card, desk.repository]
     assert found[0] == desk.project("brindle", *found[0].artifacts)
+
+
+def test_whether_much_was_never_visited(desk):
+    def has_much(number):
+        with session_scope(desk.engine) as session:
+            return has_much_unvisited(session, number)
+
+    assert has_much(2)
+    assert not has_much(3)
+    imported(desk, *stored(desk), desk.project("sorrel", Artifact(ref=desk.card, role=Role.RL_WEIGHTS)))
+    assert not has_much(3), "an artifact of two projects is visited once"
+    desk.save(desk.visit(None, status=VisitStatus.FAILED))
+    assert has_much(1)
+    assert not has_much(2)
+    imported(desk, desk.project("sorrel", Artifact(ref=desk.card, role=Role.RL_WEIGHTS)))
+    assert not has_much(1), "what no project has any more is not visited"
 
 
 def test_the_same_seeds_twice_change_nothing(desk):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from crawler import rating
 from crawler.context import Context
 from crawler.evidence_sets import load_evidence_set
 from crawler.settings import Settings
-from db.evidence import load_evidence_of
+from db.evidence import _in_order, _place, load_evidence_of
 from db.load import load_evidence, load_projects, load_proposals
 from db.models import EvidenceRow, ExtractionRow, ProjectRow, ProposalRow
 from db.runs import load_done
@@ -218,6 +219,22 @@ def test_evidence_that_is_made_when_it_is_asked_for_is_that_which_is_loaded_at_o
     assert shared.evidence == at_once.evidence
     assert [item.key for item in shared.evidence] == [item.key for item in at_once.evidence]
     assert propose(shared, context.rubric) == propose(at_once, context.rubric)
+
+
+def test_rows_of_quotes_and_of_fields_come_by_their_places() -> None:
+    chance = random.Random(5)
+    for _ in range(500):
+        rows = []
+        for number in range(chance.randrange(1, 9)):
+            key = f"{chance.randrange(4):064}"
+            start = chance.randrange(4)
+            quote = (number, 1, "link", key, start, start + 3, "abc", None, None, "{}")
+            field = (number, 1, "link", key, None, None, None, f"$.{chance.randrange(3)}", "1", "{}")
+            rows.append(chance.choice([quote, field] if chance.random() < 0.5 else [quote]))
+        if chance.random() < 0.2:
+            rows = [row for row in rows if row[7] is not None]
+        if rows:
+            assert _in_order(rows) == sorted(rows, key=_place)
 
 
 def test_what_stands_is_stored_again_only_where_anything_of_it_differs(context, desk, monkeypatch):

@@ -31,7 +31,7 @@ import pytest
 import yaml
 
 from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet, Reading
-from pipelines.extract import extract
+from pipelines.extract.by_part import extract
 from pipelines.model import (
     MAIN_PART,
     Artifact,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import re
 from datetime import UTC, datetime
 
 import pytest
 
-from pipelines.claims import contradictions
+from pipelines.claims import _found_in_any_case, contradictions
 from pipelines.evidence import EvidenceSet, Reading
 from pipelines.model import (
     Artifact,
@@ -104,3 +106,27 @@ def test_without_a_claim_there_is_nothing_to_contradict() -> None:
 )
 def test_what_is_no_claim_of_the_project_about_itself_is_left_out(sentence: str) -> None:
     assert contradictions(of_sorrel(said(sentence), tag("CC-BY-NC-4.0"))) == ()
+
+
+def test_words_are_found_in_whatever_case_they_are_written() -> None:
+    pattern = r"\b(?:tools?|isn't|like\s+this|an?\s+open[-\s]?source)\b|不"
+    is_found, in_any_case = _found_in_any_case(pattern), re.compile(pattern, re.IGNORECASE)
+    chance = random.Random(11)
+    pieces = [
+        "tool",
+        "TOOLs",
+        "tool\u017f",
+        "I\u0130",
+        "li\u212ae this",
+        "Like\tTHIS",
+        "An Open-Source",
+        "不",
+        "isn't",
+        " ",
+        "x",
+    ]
+    texts = ["".join(chance.choices(pieces, k=chance.randrange(6))) for _ in range(3000)]
+    for text in [*texts, *map(str.upper, texts), *map(str.title, texts)]:
+        assert is_found(text) == bool(in_any_case.search(text)), text
+    assert len({is_found(text) for text in texts if text.isascii()}) == 2
+    assert len({is_found(text) for text in texts if not text.isascii()}) == 2

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipelines.evidence import EVIDENCE_KINDS, EvidenceSet, Reading
-from pipelines.extract import extract
+from pipelines.extract.by_part import extract
 from pipelines.model import (
     MAIN_PART,
     Artifact,

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.extract import extractor_of, licence_file, licence_links, licence_texts, manifest
-from pipelines.extract.licence_index import COMMONPLACE, licence_index
+from pipelines import licence_arrays
+from pipelines.extract import licence_file, licence_links, licence_texts, manifest
+from pipelines.extract.by_part import extractor_of
+from pipelines.extract.licence_index import licence_index, text_probes
 from pipelines.extract.licence_links import licence_of_link
-from pipelines.extract.licence_table import is_open, packaged_data, written_facts
+from pipelines.extract.licence_table import is_open, written_facts
 from pipelines.extract.licence_tags import binding_licences, tags_of_front_matter
 from pipelines.extract.licences import find_licence_mentions, match_licence_text
+from pipelines.extract.parts import LICENCE_PART, MANIFEST_PART
+from pipelines.licence_arrays import COMMONPLACE, PROBES, packed, pairs_of
 from pipelines.licence_words import MAX_CHARACTERS, words_of
 from pipelines.model import ArtifactKind
 from pipelines.select import files_worth_reading
 from pipelines.text import decode
 
-TEXTS = {entry["id"]: entry["words"] for entry in packaged_data()["texts"]}
+PACKAGED = Path(licence_arrays.__file__).with_name("data") / "licence_texts.gz"
+TEXTS = dict(licence_index().written_texts())
 TERMS = "You may use the robin in your own garden, and you must not sell it to anybody. " * 6
 
 
@@ -71,7 +78,7 @@ def test_what_others_wrote_and_is_passed_on_licenses_nothing(path: str, extracte
 
 @pytest.mark.parametrize("part", ["README.md", "src/silence.py", "docs/licensing.md", "NOTICE", "silence"])
 def test_other_files_are_no_licence_files(part: str) -> None:
-    assert not licence_file.LICENCE_PART.fullmatch(f"file:{part}")
+    assert not LICENCE_PART.fullmatch(f"file:{part}")
 
 
 def test_a_folder_of_licences_names_what_its_texts_do_not_tell(extracted) -> None:
@@ -445,8 +452,26 @@ def test_overrides_null_bytes_and_other_encodings_hide_no_licence() -> None:
 
 def test_a_pair_that_many_texts_have_is_asked_for_nothing() -> None:
     index = licence_index()
-    assert max(map(len, index.postings.values())) <= COMMONPLACE
-    assert set(index.rare) <= set(index.postings)
+    assert max(len(index.groups[group]) for group in index.sharing.values()) <= COMMONPLACE
+
+
+def test_what_is_packaged_of_the_texts_is_what_their_words_say() -> None:
+    index = licence_index()
+    # Compressed by another zlib the same is other bytes.
+    assert gzip.decompress(packed(index.written_texts())) == gzip.decompress(PACKAGED.read_bytes())
+    sharing: defaultdict[int, list[int]] = defaultdict(list)
+    for number, (_, text) in enumerate(index.written_texts()):
+        ids = index.word_ids(text.split())
+        pairs = sorted(set(pairs_of(ids)))
+        assert index.texts[number].tolist() == ids
+        assert index.pair_counts[number] == len(pairs)
+        assert text_probes(number) == pairs[:: max(1, len(pairs) // PROBES)]
+        assert index.whole_text(text.split(), ids) is not None
+        for pair in pairs:
+            sharing[pair].append(number)
+    assert {pair: index.groups[group] for pair, group in index.sharing.items()} == {
+        pair: tuple(numbers) for pair, numbers in sharing.items() if len(numbers) <= COMMONPLACE
+    }
 
 
 def test_the_patterns_leave_other_things_alone() -> None:
@@ -457,6 +482,6 @@ def test_the_patterns_leave_other_things_alone() -> None:
     assert not licence_file.LICENCES_FOLDER.search("my-licenses/deep/MIT.txt")
     assert not licence_links.COLLECTION.match("opensource.org/about")
     assert not licence_links.HYPHENATED_VERSION.search("mit-2-robin")
-    assert not manifest.MANIFEST_PART.fullmatch("file:docs/setup.py")
+    assert not MANIFEST_PART.fullmatch("file:docs/setup.py")
     assert not manifest.ARGUMENT.search("    licensed = 'MIT'")
     assert not manifest.CLASSIFIER.search("License: MIT")

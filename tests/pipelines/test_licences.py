@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines import licence_words
 from pipelines.extract import licence_badges, licence_mentions, licence_notices, licence_scope, licence_table
+from pipelines.extract.licence_index import licence_index
 from pipelines.extract.licence_table import KINDS, RESTRICTIONS, name_key, packaged_data, written_facts
 from pipelines.extract.licences import (
     find_licence_mentions,
@@ -76,7 +77,7 @@ def test_facts_of_licences_that_nobody_wrote_down() -> None:
 def test_the_data_file_says_where_its_texts_come_from() -> None:
     assert "SPDX" in packaged_data()["sources"]["spdx"]
     assert "CC-BY-4.0" in packaged_data()["sources"]["scancode"]
-    assert {entry["id"] for entry in packaged_data()["texts"]} <= set(licences())
+    assert set(licence_index().identifiers) <= set(licences())
 
 
 # --- names --------------------------------------------------------------------------------------
@@ -186,8 +187,7 @@ SOFTWARE.
 
 def packaged(identifier: str) -> str:
     """The words of a packaged text."""
-    texts = packaged_data()["texts"]
-    return str(next(entry["words"] for entry in texts if entry["id"] == identifier))
+    return next(words for licence, words in licence_index().written_texts() if licence == identifier)
 
 
 def found(text: str, basis: str | None = None) -> list[str]:

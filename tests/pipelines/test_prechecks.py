@@ -9,7 +9,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from pipelines import volatile
-from pipelines.extract import corpora, licence_mentions, tree
+from pipelines.extract import base, corpora, licence_mentions, tree
 from pipelines.extract.links import ARXIV_MENTION, _arxiv_mentions
 from pipelines.extract.statements import _BY_BIT, _TRIGGERS
 from pipelines.extract.topics import _ADDRESSED
@@ -66,8 +66,38 @@ def test_a_hint_of_what_changes_by_itself_stands_in_all_of_it() -> None:
             assert volatile._tells_age(text.lower())
 
 
+def test_marks_stand_where_the_patterns_alone_would_put_them() -> None:
+    pieces = (
+        "3 days ago|an hour ago|A  few minutes ago|one week ago|just now|Just\nnow|.5 days ago|x3 days ago|3天前|12 个月前|3 月前"
+        "|request id: abcdef12|array id abcdefgh|ray-id=abcdefgh|RAY_ID #ABCDEFG1|csrf token 0123456|session-id|nonce: 1234567"
+        "|nonce\n=abcdefg|Build-Number 123456789|trace|\u212aey|inc\u0131dent id 1234567|\u017fession id abcdefg|a|one|ago| |\n|.|_"
+    ).split("|")
+    chance = random.Random(6)
+    texts = ["".join(chance.choice(pieces) + chance.choice(["", " "]) for _ in range(8)) for _ in range(2000)]
+    for text in [*TEXTS, *texts, *map(str.upper, texts)]:
+        small = folded(text)
+        for pattern, begins in (
+            (volatile.AGO, volatile._BEGINS_AGO),
+            (volatile.KEY, volatile._BEGINS_KEY),
+        ):
+            assert volatile._marked(pattern, begins, text, small) == pattern.sub(volatile.MARK, text)
+
+
 def test_a_word_of_every_statement_is_found() -> None:
-    for text in TEXTS:
+    pieces = (
+        "fill out the form|submit|your|request|application|requesting|access|upon request|you must|need to|agree|accept|sign|apply"
+        "|acknowledge|gated model|is gated|accepting the terms|agreeing to the licence|apply for a license|填写|sign up|sign-up|signup"
+        "|signing-up|\u017fign up|waitlist|wait list|log in to|login required|create an account|please register|register now|api key"
+        "|API-keys|pricing|prices|paid|subscribe|注册|online demo|live|web chat|hosted playground|try it out|try the demo|demo:|demo :"
+        "|在线体验|transformers|significant|chatbot"
+    ).split("|")
+    chance = random.Random(7)
+    ends = [" ", " ", " ", "\n", "", "-", "(", ").", "\x1f", "\u3000"]
+    texts = [
+        "".join(chance.choice(pieces) + chance.choice(ends) for _ in range(chance.randrange(1, 7)))
+        for _ in range(4000)
+    ]
+    for text in [*TEXTS, *texts]:
         told = _TRIGGERS.of(folded(text))
         assert [says for bit, says, pattern in _BY_BIT if pattern.search(text) and not told & bit] == []
 
@@ -97,6 +127,28 @@ def test_corpora_are_found_that_their_patterns_find() -> None:
         found = [(start, end) for _, start, end in corpora.find_corpora(text)]
         patterns = (corpora._pattern(exact)[0] for exact in (True, False))
         assert found == [match.span() for pattern in patterns for match in pattern.finditer(text)]
+
+
+def test_names_of_corpora_in_a_text_are_those_in_its_parts() -> None:
+    for text in TEXTS:
+        names = corpora.names_in(text)
+        for start in range(0, len(text), 25):
+            part = text[start : start + 60]
+            assert list(corpora.find_corpora(part, names)) == list(corpora.find_corpora(part))
+
+
+def test_what_words_tell_is_the_same_after_they_were_forgotten(monkeypatch) -> None:
+    monkeypatch.setattr(base, "MOST_WORDS", 3)
+    looked: list[str] = []
+    triggers = base.Triggers(
+        lambda word: looked.append(word) or (2 if "b" in word else 1 if "a" in word else 0)
+    )
+    long = "b" * (base.LONGEST_WORD + 1)
+    for text, bits in (("a x", 1), ("b a", 3), ("x y z", 0), ("a b", 3), ("", 0), (long, 2), (long, 2)):
+        assert triggers.of(text) == bits
+        assert len(triggers._of_word) <= 3
+    assert looked.count("a") == 2
+    assert looked.count(long) == 2
 
 
 def test_what_every_path_of_a_role_holds_is_in_it() -> None:

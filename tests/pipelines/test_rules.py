@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import inspect
 import random
 import re
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
@@ -43,6 +45,7 @@ from pipelines.rules.engine import (
     Verdict,
     apply,
     cannot_tell,
+    clip,
     inapplicable,
     name_of,
     rule_on,
@@ -462,6 +465,68 @@ def test_evidence_asked_for_by_value_is_what_a_look_at_every_piece_finds(cases) 
                     assert evidence.of(kind, **{key: word}) == tuple(wanted)
                     assert evidence.of(kind, having=lambda value: value.get(key) == word) == tuple(wanted)  # noqa: B023
                     assert evidence.of(kind, at_most=1, **{key: word}) == tuple(wanted[:1])
+
+
+def test_artifacts_give_the_same_answers_in_whatever_they_are_handed_over(cases) -> None:
+    for evidence in {case.name: case.evidence for case in cases}.values():
+        refs = [*dict.fromkeys(item.ref for item in evidence.evidence)]
+        for some in (refs[:1], refs[-1:], refs[:3], refs[::-1], [*refs, *refs[:1]], []):
+            for kind in sorted({item.kind for item in evidence.evidence}):
+                wanted = tuple([item for item in evidence.evidence if item.ref in some and item.kind == kind])
+                # Twice, and by a copy of each: what was asked before must not decide.
+                for asked in (
+                    some,
+                    tuple(some),
+                    tuple(some),
+                    iter(some),
+                    dict.fromkeys(some),
+                    frozenset(some),
+                ):
+                    assert evidence.of(kind, asked) == wanted
+                assert evidence.values(kind, tuple(some)) == [item.value for item in wanted]
+            assert evidence.unread(some, "card") == evidence.unread(tuple(some), "card")
+            assert evidence.places(iter(some), "a thing") == evidence.places(tuple(some), "a thing")
+            assert len(evidence.places(some)) == len(some)
+
+
+def test_a_set_of_evidence_holds_no_circle_that_only_a_look_for_garbage_would_free(cases) -> None:
+    evidence = replace(cases[0].evidence)
+    for rule in RULES.values():
+        rule_on(rule, evidence)
+    refs = tuple(dict.fromkeys(item.ref for item in evidence.evidence))
+    evidence.of("section", refs)
+    gone = weakref.ref(evidence)
+    gc.disable()
+    try:
+        del evidence
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_a_passage_is_clipped_to_one_line_whatever_parts_its_words() -> None:
+    chance = random.Random(3)
+    pieces = [
+        "a",
+        "word",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\x1c",
+        "\x85",
+        "\xa0",
+        "\u2003",
+        "\u2028",
+        "\u200b",
+        "\u3000",
+        "é",
+        "\ufdd0",
+    ]
+    for _ in range(5000):
+        text = "".join(chance.choices(pieces, k=chance.randrange(8)))
+        assert clip(text) == " ".join(text.split())
+    assert clip("several words in a row", 12) == "several…"
 
 
 DEMO_TEXTS = (

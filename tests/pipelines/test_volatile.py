@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.extract import extract
+from pipelines.extract.by_part import extract
 from pipelines.meaning import page_meaning
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Quote, Snapshot, digest_bytes
 from pipelines.volatile import MARK, steady
