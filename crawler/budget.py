@@ -140,6 +140,11 @@ class Plan:
         """How many artifacts wait."""
         return len(self.postponed)
 
+    @property
+    def cold(self) -> int:
+        """How many artifacts are read for the first time."""
+        return sum(part.cold for part in self.services)
+
     def with_more(self, later: Plan) -> Plan:
         """This plan and the one made later the same night for what was found by then."""
         known = {part.service: part for part in self.services}

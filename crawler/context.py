@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 
 from crawler.archive import Archive
 from crawler.settings import Settings
+from crawler.turns import HUB_AT_ONCE, Turns
 from db.session import make_engine, upgrade
 from pipelines.errors import StorageError, UsageError
 from pipelines.lineage_data import BaseModel, parse_lineage
@@ -43,6 +44,8 @@ class Context:
     archive: Archive
     clock: Callable[[], datetime] = utc_now
     rubric: Rubric = field(default_factory=load_rubric)
+    hub_turns: Turns = field(default_factory=lambda: Turns(HUB_AT_ONCE))
+    """Who asks the Hub holds one of these: visits and discovery go on side by side."""
 
 
 @contextmanager
@@ -173,6 +176,7 @@ def _api_sources(context: Context) -> list[Source]:
             user_agent=agent,
             clock=clock,
             rules=rules,
+            turns=context.hub_turns,
         ),
         PyPISource(base_url=settings.pypi_url, user_agent=agent, clock=clock, rules=rules),
         ArxivSource(

@@ -104,6 +104,7 @@ class Asking:
             clock=context.clock,
             rules=transport_rules(settings),
             known=pages,
+            turns=context.hub_turns,
         )
         self._pool = ThreadPoolExecutor(max_workers=WORKERS, thread_name_prefix="discovery")
         self._pending = {self._pool.submit(self._hub.fetch_models, maker): maker for maker in self.makers}

@@ -11,6 +11,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from types import TracebackType
 from typing import Any
 
@@ -268,13 +270,33 @@ def _blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def begun_early(is_much_new: bool) -> Iterator[None]:
+    """Where much will be read: start what the processes are forked from, which imports for all of them.
+
+    That takes as long as all that comes before the first request. An Extraction finds it ready; at the end it is gone.
+    """
+    if is_much_new and usual_processes() > 0:
+        _forking_context()
+        with _blocked():
+            forkserver.ensure_running()
+    try:
+        yield
+    finally:
+        _end_server(in_a_hurry=sys.exception() is not None)
+
+
 def _start(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(max_workers=processes, mp_context=_forking_context(), initializer=begin)
+
+
+def _forking_context() -> ForkServerContext:
     # Forking would copy the locks of the threads that run here: the processes are forked by one that has none,
     # and has imported for all of them.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["crawler.extraction_ready"])
     _keep_socket_in(_socket_folder().name)
-    return ProcessPoolExecutor(max_workers=processes, mp_context=context, initializer=begin)
+    return context
 
 
 @cache
@@ -290,7 +312,7 @@ def _keep_socket_in(folder: str) -> None:
 
 
 def _end_server(*, in_a_hurry: bool) -> None:
-    """End the process that the others are forked from: the library does so only when this one ends.
+    """End what processes are forked from, if it was started: the library does so only when this one ends.
 
     Until then it would keep its memory and our standard error, and what it and they have computed would
     count for nobody.

@@ -140,7 +140,7 @@ class Gathering:
         self._ahead = deque(slugs)
         try:
             with self._extraction:
-                if self._is_much_new:
+                if self._allotment is not None and self._allotment.plan.cold >= MUCH_NEW:
                     self._extraction.prepare()
                 while self._ahead or self._under or self._read:
                     came = self._take_in()
@@ -167,12 +167,6 @@ class Gathering:
         """May more projects be taken up?"""
         return len(self._under) + len(self._read) <= UNDER_WAY - PORTION
 
-    @property
-    def _is_much_new(self) -> bool:
-        """Will there be many documents to read?"""
-        services = self._allotment.plan.services if self._allotment is not None else ()
-        return sum(part.cold for part in services) >= MUCH_NEW
-
     # Projects come
 
     def _take_up(self) -> None:
@@ -188,7 +182,9 @@ class Gathering:
     def _want(self, session: Session, projects: Sequence[Project], *, found: bool = False) -> None:
         """Let what these projects have, and nobody has asked for yet, be visited. `found`: links led to it."""
         refs = {artifact.ref: None for project in projects for artifact in project.artifacts}
-        new = [ref for ref in refs if ref not in self._open]
+        leading = {ref for project in projects for ref in own_refs(project)}
+        # What can lead on comes first: then there is something to be asked for meanwhile.
+        new = sorted((ref for ref in refs if ref not in self._open), key=lambda ref: ref not in leading)
         visited = {ref for run_id in self._runs for ref in load_visited(session, run_id, new)}
         passed_over = [ref for ref in new if ref in visited or ref in self._postponed]
         for ref in new:

@@ -44,7 +44,8 @@ USUAL = Manner()
 MANNERS: Mapping[str, Manner] = {
     # One GraphQL query tells of fifty repositories, and costs as much for one.
     "github": Manner(calls=2, at_once=100, collects=50),
-    "huggingface": Manner(calls=2, at_once=100),
+    # All that is there at first in one call, in its order: two go on side by side.
+    "huggingface": Manner(calls=2, at_once=400),
     # A hundred papers fit into one question, and a question costs three seconds.
     "arxiv": Manner(at_once=1000, collects=100),
     # Hosts make us wait, and calls share the worker that does it.

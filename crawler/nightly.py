@@ -13,7 +13,8 @@ from pathlib import Path
 
 from crawler.context import Context, load_bases, make_sources, read_text, require_writable
 from crawler.discovery import Asking, Discovered, ask_safely, discover, discover_safely
-from crawler.gather import Gathering
+from crawler.extraction import begun_early
+from crawler.gather import MUCH_NEW, Gathering
 from crawler.gather_budget import Allotment
 from crawler.gathered import Gathered, gathered_before
 from crawler.heap import share_heaps
@@ -26,7 +27,7 @@ from crawler.resuming import RunKind as RunKind
 from crawler.scratch import remove_left_behind
 from crawler.sources.base import Source
 from db.candidates import count_candidates
-from db.load import load_kinds
+from db.load import has_much_unvisited, load_kinds
 from db.models import RunStatus
 from db.queue import count_queue
 from db.runs import load_slugs, save_done
@@ -172,7 +173,8 @@ class _Night:
         context, begun = self.context, self.begun
         with session_scope(context.engine) as session:
             kinds = load_kinds(session)
-        with _sources(context, bases, kinds, self.closing) as sources:
+            is_much_new = has_much_unvisited(session, MUCH_NEW)
+        with begun_early(is_much_new), _sources(context, bases, kinds, self.closing) as sources:
             if begun.earlier is not None:
                 source_of = {kind: source for source in sources for kind in source.kinds}
                 with session_scope(context.engine) as session:

@@ -24,6 +24,7 @@ from crawler.http import Answer, TransportRules, Unread
 from crawler.sources.base import Allowance, Usage
 from crawler.sources.huggingface_client import HubClient
 from crawler.sources.parts import INCOMPLETE, Reporter, as_done, is_complete
+from crawler.turns import Turns
 from pipelines.model import (
     ArtifactKind,
     Capture,
@@ -149,7 +150,10 @@ def _is_behind_gate(visit: Visit) -> bool:
 
 
 class HuggingFaceSource:
-    """Reads models and datasets. `max_wait` is the longest wait in seconds that the Hub may ask for."""
+    """Reads models and datasets. `max_wait` is the longest wait in seconds that the Hub may ask for.
+
+    Of its threads no more ask at the same time than there are `turns` (see `HubClient`).
+    """
 
     name = "huggingface"
     kinds = frozenset({ArtifactKind.HF_MODEL, ArtifactKind.HF_DATASET})
@@ -161,9 +165,10 @@ class HuggingFaceSource:
         token: str | None,
         user_agent: str,
         clock: Callable[[], datetime],
-        max_workers: int = 8,
+        max_workers: int = 12,
         max_wait: float | None = None,
         rules: TransportRules | None = None,
+        turns: Turns | None = None,
     ) -> None:
         token = token or None
         rules = rules or TransportRules(user_agent=user_agent)
@@ -173,7 +178,7 @@ class HuggingFaceSource:
             max_wait=rules.max_wait if max_wait is None else max_wait,
             secrets=(token,) if token else (),
         )
-        self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock)
+        self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock, turns=turns)
         self._clock = clock
         self._asked_plainly: set[ArtifactKind] = set()
         self._closed = False

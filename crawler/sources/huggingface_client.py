@@ -43,6 +43,7 @@ from crawler.http import (
 )
 from crawler.limits import Budget, Door, asked_pause, nearest, with_patience
 from crawler.sources.base import Allowance, Usage
+from crawler.turns import HUB_AT_ONCE, Turns
 from pipelines.model import VisitStatus
 from spiders.judge import binary_content
 
@@ -58,13 +59,22 @@ _MOST_REDIRECTS = 5
 class HubClient:
     """Fetches from the Hub; raises `Unread` and nothing else. Safe to share between threads.
 
+    It asks while it holds one of `turns`, which it may share with other clients: more threads than there are
+    turns keep all of them in use, since some are always busy with an answer.
     The HTTP client beneath is shared by the whole process and not ours to close.
     """
 
     def __init__(
-        self, *, endpoint: str, token: str | None, rules: TransportRules, clock: Callable[[], datetime]
+        self,
+        *,
+        endpoint: str,
+        token: str | None,
+        rules: TransportRules,
+        clock: Callable[[], datetime],
+        turns: Turns | None = None,
     ) -> None:
         self.token = token
+        self._turns = turns or Turns(HUB_AT_ONCE)
         self._endpoint = endpoint.rstrip("/")
         self._rules = rules
         self._clock = clock
@@ -131,11 +141,15 @@ class HubClient:
     def _ask(self, url: str, bucket: str, headers: Mapping[str, str]) -> Answer:
         budget = self._budgets[bucket]
         answer = with_patience(
-            self._rules, budget, lambda: _not_noise(self._ask_once(url, budget, headers), bucket, url)
+            self._rules, budget, lambda: _not_noise(self._ask_in_turn(url, budget, headers), bucket, url)
         )
         if answer.status in (200, 304) or 300 <= answer.status < 400:
             return answer
         raise self._refusal(answer, url, bucket)
+
+    def _ask_in_turn(self, url: str, budget: Budget, headers: Mapping[str, str]) -> Answer:
+        with self._turns:
+            return self._ask_once(url, budget, headers)
 
     def _ask_once(self, url: str, budget: Budget, headers: Mapping[str, str]) -> Answer:
         turn = budget.take()

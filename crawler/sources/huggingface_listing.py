@@ -16,6 +16,7 @@ from urllib.parse import urlencode, urlsplit
 from crawler.http import MEBIBYTE, TransportRules, Unread
 from crawler.sources.base import Usage
 from crawler.sources.huggingface_client import HubClient
+from crawler.turns import Turns
 from pipelines.hub_models import ListedModel, ListedPage, parse_models, question_key
 from pipelines.model import VisitStatus, canonical_json
 
@@ -67,6 +68,7 @@ class HuggingFaceListing:
         clock: Callable[[], datetime],
         rules: TransportRules | None = None,
         known: Mapping[str, ListedPage] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self._known = known or {}
         token = token or None
@@ -76,7 +78,7 @@ class HuggingFaceListing:
             max_bytes=MAX_BYTES,
             secrets=(token,) if token else (),
         )
-        self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock)
+        self._client = HubClient(endpoint=endpoint, token=token, rules=rules, clock=clock, turns=turns)
 
     @property
     def usage(self) -> Usage:

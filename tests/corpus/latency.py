@@ -6,16 +6,16 @@ wait for a limit. A cold and a warm night are run, each on a database of its own
 The least possible time of a night, by the requests that it made: services are asked side by side, so
 the slowest of them counts.
 
-    GitHub, Hub    requests x mean latency / how many the source asks at once
+    GitHub, Hub    requests x mean latency / how many are asked at once
     PyPI, arXiv    requests x mean latency: one after the other
-    pages          the larger of  requests x mean latency / how many the worker asks at once
-                   and  requests to the busiest host x mean latency: one after the other at a host
+    pages          requests x mean latency / how many the worker asks at once; one server plays all
+                   hosts, so that what is kept to at each of them does not count
 
     least possible = the largest of these, and nothing else: no time for computing, none for learning
                      from one answer what the next question is
     one by one     = all requests x mean latency
 
-How many are asked at once is read from the sources themselves. "Reading" is the time between the
+How many are asked at once is read from what asks them. "Reading" is the time between the
 first request and the end of the last answer, as the server saw it; the whole night has the start of
 the program, the rating and the report around that.
 
@@ -33,7 +33,6 @@ import compileall
 import inspect
 import os
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +54,7 @@ from world import (
 )
 
 from crawler.sources.github import GitHubSource
-from crawler.sources.huggingface import HuggingFaceSource
+from crawler.turns import HUB_AT_ONCE
 from spiders.protocol import Limits
 
 BOUNDS = {
@@ -151,7 +150,7 @@ def asked_at_once() -> dict[str, int]:
     """How many requests each service is asked at once, by the sources' own defaults."""
     return {
         "github": default_of(GitHubSource, "max_workers"),
-        "hf": default_of(HuggingFaceSource, "max_workers"),
+        "hf": HUB_AT_ONCE,
         "pypi": SERIAL,
         "arxiv": SERIAL,
         "web": Limits().concurrency,
@@ -189,17 +188,7 @@ def least_possible(
     log: Sequence[Mapping[str, Any]], at_once: Mapping[str, int], mean: float
 ) -> dict[str, float]:
     """Seconds that each service takes at least for the requests that it got."""
-    hosts: Counter[str] = Counter()
-    for entry in log:
-        if entry["service"] == "web":
-            # /web/SCHEME/HOST/PATH
-            hosts[entry["path"].split("/")[3]] += 1
-    least = {
-        service: number * mean / at_once[service] for service, number in requests_by_service(log).items()
-    }
-    if hosts:
-        least["web"] = max(least["web"], max(hosts.values()) * mean)
-    return least
+    return {service: number * mean / at_once[service] for service, number in requests_by_service(log).items()}
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from crawler.archive import Archive, is_alive
-from crawler.extraction import MOST_TRIES, Extraction
+from crawler.extraction import MOST_TRIES, Extraction, begun_early
 from db.values import StoredSnapshot
 from pipelines.model import ArtifactKind, ArtifactRef
 
@@ -94,6 +95,46 @@ def test_a_document_that_kills_its_reader_is_given_up_and_the_others_are_read(ar
             extraction.add(snapshot)
         found = read_all(extraction)
     assert all(found[number].rows for number in (2, 3, 4))
+
+
+def server() -> int | None:
+    """The process that others are forked from."""
+    return forkserver._forkserver._forkserver_pid
+
+
+def test_what_reads_can_be_begun_early_and_is_gone_at_the_end(archive, monkeypatch):
+    monkeypatch.setattr("crawler.extraction.usual_processes", lambda: 1)
+    with begun_early(True):
+        early = server()
+        assert early is not None
+        assert is_alive(early)
+        with Extraction(archive, processes=1, worth=0) as extraction:
+            extraction.add(stored(archive, 1))
+            assert read_all(extraction)[1].rows
+            assert server() == early
+    assert server() is None
+    assert not is_alive(early)
+
+
+@pytest.mark.parametrize(("is_much_new", "processes"), [(False, 2), (True, 0)])
+def test_nothing_is_begun_early_where_nothing_will_be_read_apart(monkeypatch, is_much_new, processes):
+    monkeypatch.setattr("crawler.extraction.usual_processes", lambda: processes)
+    with begun_early(is_much_new):
+        assert server() is None
+
+
+def test_what_was_begun_early_is_gone_where_nothing_came_to_be_read(monkeypatch):
+    monkeypatch.setattr("crawler.extraction.usual_processes", lambda: 1)
+    early = []
+
+    def break_off():
+        early.append(server())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), begun_early(True):
+        break_off()
+    assert server() is None
+    assert not is_alive(early[0])
 
 
 def test_a_reader_ends_with_the_process_that_started_it(tmp_path):

@@ -250,6 +250,17 @@ def test_all_papers_of_a_night_go_into_two_questions(world: World) -> None:
     assert len(second) == 9
 
 
+def test_what_can_lead_on_is_asked_for_before_what_was_only_linked_to(tmp_path: Path) -> None:
+    data = ArtifactRef(kind=ArtifactKind.HF_DATASET, id="lab/words")
+    linking = card("https://huggingface.co/datasets/lab/words")
+    world = World(tmp_path, {model("lab/one"): linking, data: card(), model("lab/two"): card()})
+    world.seed(one=[model("lab/one")], two=[model("lab/two")])
+    world.gather()
+    assert world.sources["huggingface"].calls == [[model("lab/one"), model("lab/two")], [data]]
+    world.gather()
+    assert world.sources["huggingface"].calls == [[model("lab/one"), model("lab/two"), data]]
+
+
 def test_pages_do_not_wait_for_each_other(world: World) -> None:
     world.gather()
     assert sum(len(call) for call in world.sources["web"].calls) == 6

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from crawler.sources.huggingface import most_telling_text
+from crawler.sources.huggingface_listing import HuggingFaceListing
+from crawler.turns import Turns
 from pipelines.model import ArtifactKind, Validators, VisitStatus
 
 OK, UNCHANGED, MISSING = VisitStatus.OK, VisitStatus.UNCHANGED, VisitStatus.MISSING
@@ -117,6 +123,47 @@ def test_a_refused_token_is_said_once_and_nothing_more_is_sent(
     assert {(v.status, v.reason) for v in visits} == {(FAILED, f"HF_TOKEN was refused by {host} (401)")}
     assert (len(visits), len(case.service.asked)) == (20, 1)
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+
+
+class CountedTurns(Turns):
+    """Turns that count how often, and how many at a time, they are taken."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.most = self.taken = self._inside = 0
+        self._counting = threading.Lock()
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        with self._counting:
+            self.taken += 1
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        time.sleep(0.005)
+
+    def __exit__(self, *_: object) -> None:
+        with self._counting:
+            self._inside -= 1
+        super().__exit__()
+
+
+def test_visits_and_lists_share_the_turns_at_the_hub(case: Any, tools: Any) -> None:
+    case.service.fault(".", status=404)
+    turns = CountedTurns(2)
+    hub = HuggingFaceListing(
+        endpoint=case.service.url,
+        token=None,
+        user_agent="openness-tests/1",
+        clock=lambda: datetime(2031, 3, 1, tzinfo=UTC),
+        turns=turns,
+    )
+    refs = [tools.ref(ArtifactKind.HF_MODEL, f"willow-lab/bed-{i}") for i in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        lists = [pool.submit(hub.fetch_models, f"willow-{i}") for i in range(4)]
+        visits = case.visit(None, *refs, max_workers=6, turns=turns)
+    assert len(visits) == 12
+    assert all(found.result().failure for found in lists)
+    assert (turns.taken, turns.most) == (len(case.service.asked), 2)
 
 
 def test_a_renamed_model_is_followed(case: Any, tools: Any) -> None:
