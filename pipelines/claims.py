@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from pipelines.evidence import EvidenceSet
-from pipelines.extract.statements import FIRST_PERSON
 from pipelines.model import Evidence, JsonValue, Outcome, Rating
 from pipelines.rules import all_rules, views
 from pipelines.rules.engine import apply, rule_on
@@ -165,6 +164,9 @@ def _contradictions(evidence: EvidenceSet) -> Iterator[Contradiction]:
 
 def _is_own(evidence: EvidenceSet, item: Evidence) -> bool:
     """Does a sentence claim something of the project itself?"""
+    # Nights in which nothing is rated need none of the patterns that stand beside it.
+    from pipelines.extract.statements import FIRST_PERSON
+
     words = item.passage
     lower = words.lower()
     return (

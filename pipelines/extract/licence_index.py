@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.resources import files
-from itertools import accumulate, chain, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from typing import NamedTuple
 
 from pipelines.extract.licence_table import LicenceId
@@ -33,27 +33,19 @@ class TextPairs(NamedTuple):
     pairs: frozenset[int]
 
 
-class Groups(dict[int, tuple[int, ...]]):
-    """Groups of texts that share a pair, by number; each is made when it is asked for (see `LicenceTexts`)."""
-
-    def __init__(self, shared: array[int], starts: list[int]) -> None:
-        super().__init__()
-        self._shared, self._starts = shared, starts
-
-    def __missing__(self, group: int) -> tuple[int, ...]:
-        found = self[group] = tuple(self._shared[self._starts[group] : self._starts[group + 1]])
-        return found
-
-
 class LicenceIndex(NamedTuple):
-    """Packaged texts by number: their words, how many pairs they have, and which of them share a pair (see `LicenceTexts`)."""
+    """Packaged texts by number: their words, how many pairs they have, and which of them share a pair (see `LicenceTexts`).
+
+    `rare` are the groups that tell their texts from the others; in the place of any other there is nothing.
+    """
 
     identifiers: list[LicenceId]
     texts: list[array[int]]
     pair_counts: list[int]
     probe_places: list[array[int]]
     sharing: dict[int, int]
-    groups: Groups
+    groups: list[tuple[int, ...]]
+    rare: list[tuple[int, ...]]
     words: list[str]
     vocabulary: dict[str, int]
     whole: dict[bytes, int]
@@ -96,13 +88,13 @@ class LicenceIndex(NamedTuple):
 
     def _ranked(self, present: set[int]) -> tuple[Counter[int], list[int]]:
         """How many of the file's telling pairs each text has, and the texts with most, best first."""
-        shared = map(self.sharing.__getitem__, filter(self.sharing.__contains__, present))
-        telling = list(map(self.groups.__getitem__, shared))
-        rare = list(chain.from_iterable([numbers for numbers in telling if len(numbers) <= RARE]))
+        # Thousands of pairs: loops over them are those of the library.
+        groups = list(map(self.sharing.__getitem__, filter(self.sharing.__contains__, present)))
+        rare = list(chain.from_iterable(map(self.rare.__getitem__, groups)))
         if len(rare) >= ENOUGH_RARE:
             votes = Counter(rare)
             return votes, [number for number, _ in votes.most_common(BY_VOTES)]
-        lists = sorted(telling, key=len)
+        lists = sorted(map(self.groups.__getitem__, groups), key=len)
         lists = lists[: 1 + bisect_right(list(accumulate(map(len, lists))), VOTES)]
         votes = Counter(chain.from_iterable(lists))
         # Nearly all pairs have voted: what a text lacks and what it has beside them counts as well.
@@ -150,13 +142,17 @@ def licence_index() -> LicenceIndex:
     for british, american in SPELLING.items():
         if american in vocabulary:
             vocabulary[british] = vocabulary[american]
+    # Each number once, however many groups it is in.
+    shared = list(map(list(range(len(kept.texts))).__getitem__, kept.shared))
+    groups = [tuple(shared[start:end]) for start, end in pairwise(kept.starts)]
     return LicenceIndex(
         identifiers=kept.licences,
         texts=kept.texts,
         pair_counts=kept.pair_counts,
         probe_places=kept.probe_places,
         sharing=kept.sharing,
-        groups=Groups(kept.shared, kept.starts),
+        groups=groups,
+        rare=[numbers if len(numbers) <= RARE else () for numbers in groups],
         words=kept.words,
         vocabulary=vocabulary,
         # Of texts that are the same the first one counts.
