@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from crawler.context import Context, transport_rules
 from crawler.interrupts import write_scope
 from crawler.sources.base import Usage
+from crawler.turns import HUB_AT_ONCE
 from db.candidate_row import CandidateStatus
 from db.candidates import load_all_projects, load_candidates, save_candidates
 from db.listings import load_pages, save_pages
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORKERS = 4
-"""Makers asked for at the same time."""
+WORKERS = HUB_AT_ONCE
+"""Makers asked for at the same time: as many as there are turns, where nobody else takes any."""
 
 
 @dataclass(slots=True, kw_only=True)

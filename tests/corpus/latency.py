@@ -74,6 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser(__doc__, "latency")
     made.add_argument("--latency-ms", type=float, default=100, help="mean delay of every answer (100)")
     made.add_argument("--projects", type=int, metavar="N", help="the first N projects only")
+    made.add_argument("--replicate", type=int, default=1, metavar="N", help="every project N times (1)")
     options = made.parse_args(arguments)
     at_once = asked_at_once()
     cores = len(os.sched_getaffinity(0))
@@ -85,8 +86,13 @@ def main(arguments: list[str] | None = None) -> int:
     for package in PACKAGES:
         # A program that is installed has its bytecode; a checkout has it after the first run.
         compileall.compile_dir(ROOT / package, quiet=2)
-    with working_folder(options) as folder, serve(options.shared, "--no-limits") as services:
-        seeds = write_seeds(folder / "seeds.yaml", load_seeds(options.shared)[: options.projects])
+    copies = options.replicate
+    with (
+        working_folder(options) as folder,
+        serve(options.shared, "--no-limits", "--replicate", str(copies)) as services,
+    ):
+        projects = load_seeds(options.shared, copies)[: options.projects]
+        seeds = write_seeds(folder / "seeds.yaml", projects)
         desk = set_up(
             services, folder / "desk", seeds=seeds, HF_TOKEN="recorded-hub-token", PYTHONDONTWRITEBYTECODE=""
         )
