@@ -63,60 +63,36 @@ def test_whoever_came_first_goes_first_also_before_one_that_comes_again() -> Non
     assert order == ["first", "second", "third", "again"]
 
 
-def test_one_that_is_interrupted_while_it_waits_takes_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns(1)
-    turns.__enter__()
-    real = threading.Lock
+class Interrupted:
+    """A lock on which the second one to take it is interrupted, after something has happened."""
 
-    class Interrupted:
-        """A lock on which the second one to take it is interrupted."""
+    def __init__(self, happens: Callable[[], object]) -> None:
+        self._happens = happens
+        self._taken = False
 
-        def __init__(self) -> None:
-            self._taken = False
+    def acquire(self) -> bool:
+        if self._taken:
+            self._happens()
+            raise KeyboardInterrupt
+        self._taken = True
+        return True
 
-        def acquire(self) -> bool:
-            if self._taken:
-                raise KeyboardInterrupt
-            self._taken = True
-            return True
-
-        def release(self) -> None:
-            pass
-
-    monkeypatch.setattr(threading, "Lock", Interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        turns.__enter__()
-    monkeypatch.setattr(threading, "Lock", real)
-    turns.__exit__()
-    with turns:
+    def release(self) -> None:
         pass
 
 
-def test_one_that_is_interrupted_as_it_is_called_hands_its_turn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("was_called", [False, True])
+def test_one_that_is_interrupted_keeps_no_turn(monkeypatch: pytest.MonkeyPatch, was_called: bool) -> None:
+    """Neither while it waits nor just as it is let in."""
     turns = Turns(1)
     turns.__enter__()
-    real = threading.Lock
-
-    class Called:
-        """A lock whose taker is interrupted just after it was let in."""
-
-        def __init__(self) -> None:
-            self._taken = False
-
-        def acquire(self) -> bool:
-            if self._taken:
-                turns.__exit__()
-                raise KeyboardInterrupt
-            self._taken = True
-            return True
-
-        def release(self) -> None:
-            pass
-
-    monkeypatch.setattr(threading, "Lock", Called)
-    with pytest.raises(KeyboardInterrupt):
-        turns.__enter__()
-    monkeypatch.setattr(threading, "Lock", real)
+    happens = turns.__exit__ if was_called else list
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "Lock", lambda: Interrupted(happens))
+        with pytest.raises(KeyboardInterrupt):
+            turns.__enter__()
+    if not was_called:
+        turns.__exit__()
     done = threading.Event()
 
     def work() -> None:
