@@ -101,9 +101,9 @@ def test_a_refusal_is_denied(case: Any, status: int) -> None:
         "in_circles",
     ],
 )
-def test_misbehaviour_is_a_failure_that_names_the_address(case: Any, kind: str) -> None:
+def test_misbehaviour_is_a_failure_that_names_the_address(case: Any, tools: Any, kind: str) -> None:
     case.service.fault(".", kind)
-    (visit,) = case.visit()
+    (visit,) = case.visit(rules=tools.impatient if kind in ("hang", "dripping") else tools.rules)
     assert (visit.part, visit.status) == (case.main, VisitStatus.FAILED)
     assert case.service.url in visit.reason
     assert "\n" not in visit.reason

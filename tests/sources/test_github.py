@@ -145,7 +145,7 @@ def test_a_query_that_is_too_much_is_asked_in_two_halves(case: Any, tools: Any) 
     refs = [tools.ref(ArtifactKind.GITHUB, f"willow-lab/bed-{i}") for i in range(4)]
     case.service.fault("graphql", "hang", times=1)
     case.service.say(GRAPHQL, reply(*[facts(case, defaultBranchRef=None)] * 2))
-    visits = case.visit(None, *refs)
+    visits = case.visit(None, *refs, rules=tools.impatient)
     assert {visit.status for visit in visits} == {OK}
     assert len(case.service.asked) == 3
 
