@@ -99,10 +99,10 @@ def test_a_worker_that_hangs_midway_is_ended(helpers: Any, pages: Any) -> None:
     line = message(page=MISSING_PAGE)
     code = f"import time; print({line!r}, flush=True); time.sleep(60)"
     started = time.monotonic()
-    first, *rest = visits_of(helpers, pages, command=command(code), stall=1.2)
+    first, *rest = visits_of(helpers, pages, command=command(code), stall=4)
     assert first.status is VisitStatus.MISSING
-    assert {visit.reason for visit in rest} == {"the web worker hung: no sign of life for 1.2 s"}
-    assert time.monotonic() - started < 10
+    assert {visit.reason for visit in rest} == {"the web worker hung: no sign of life for 4 s"}
+    assert time.monotonic() - started < 30
     assert no_child_is_left()
 
 
