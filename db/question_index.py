@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Table, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import Executable, and_, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from db.base import Base
 from db.keys import chunks
+from db.many_rows import execute_rows, insertion, table_of
 from db.models import ProjectRow, QuestionCountRow, QuestionOrgRow, QuestionRow
 from db.question_rows import Cell, IndexRow, derive_rows
 
@@ -78,13 +79,9 @@ def load_rows(session: Session, project_ids: Sequence[int]) -> dict[Cell, IndexR
 def _write(
     session: Session, gone: Sequence[Cell], new: Sequence[IndexRow], other: Sequence[IndexRow]
 ) -> None:
-    execute = session.connection().execute
-    if gone:
-        execute(_GONE, [{"of_project_id": cell[0], "of_dimension": cell[1]} for cell in gone])
-    if new:
-        execute(_NEW, [row._asdict() for row in new])
-    if other:
-        execute(_OTHER, [_as_parameters(row) for row in other])
+    execute_rows(session, _GONE, _OF_KEY, gone)
+    execute_rows(session, _NEW, IndexRow._fields, new)
+    execute_rows(session, _OTHER, _OF_ROW, other)
 
 
 def add_to_counts(counts: Counter[CellCount], orgs: Counter[str], rows: Iterable[IndexRow], by: int) -> None:
@@ -126,7 +123,7 @@ def _add(session: Session, row: type[Base], values: Sequence[dict[str, Any]]) ->
 
 @cache
 def _addition(row: type[Base], dialect: str) -> Executable:
-    table = _table(row)
+    table = table_of(row)
     statement = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement.on_conflict_do_update(
         index_elements=list(table.primary_key.columns),
@@ -134,29 +131,18 @@ def _addition(row: type[Base], dialect: str) -> Executable:
     )
 
 
-def _table(row: type[Base]) -> Table:
-    """The table itself: inserting rows of a mapped class costs twice as much."""
-    table = row.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-# Of the table and run by the connection: a session takes twice as long over it. A cell at a time: SQLite
-# looks for several pairs of values in the whole table.
+# A cell at a time: SQLite looks for several pairs of values in the whole table.
 _KEY = ("project_id", "dimension")
-_OF_CELL = and_(*(_table(QuestionRow).columns[name] == bindparam(f"of_{name}") for name in _KEY))
-_GONE = delete(_table(QuestionRow)).where(_OF_CELL)
-_NEW = insert(_table(QuestionRow))
+_OF_KEY = tuple([f"of_{name}" for name in _KEY])
+_OF_ROW = tuple([f"of_{name}" if name in _KEY else name for name in IndexRow._fields])
+_OF_CELL = and_(*(table_of(QuestionRow).columns[name] == bindparam(f"of_{name}") for name in _KEY))
+_GONE = delete(table_of(QuestionRow)).where(_OF_CELL)
+_NEW = insertion(QuestionRow, IndexRow._fields)
 _OTHER = (
-    update(_table(QuestionRow))
+    update(table_of(QuestionRow))
     .where(_OF_CELL)
     .values({name: bindparam(name) for name in IndexRow._fields if name not in _KEY})
 )
-
-
-def _as_parameters(row: IndexRow) -> dict[str, Any]:  # Any: columns have many types
-    values = row._asdict()
-    return {f"of_{name}" if name in _KEY else name: value for name, value in values.items()}
 
 
 def count_questions(session: Session) -> int:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import BindParameter, Table, bindparam, delete, insert, select, update
+from sqlalchemy import BindParameter, bindparam, delete, select, text, update
 from sqlalchemy.orm import Session
 
+from db.columns import unescape_text
 from db.evidence_table import add_piece
 from db.evidence_values import evidence_values
 from db.keys import chunks, part_key, project_ids
+from db.many_rows import execute_rows, insertion, table_of
 from db.models import (
-    Base,
-    EvidenceRow,
     FindingEvidenceRow,
     FindingRow,
     PartRow,
@@ -70,11 +73,8 @@ def save_proposals(
     added = {
         identities[id(proposal)]: proposal for proposal in proposals if identities[id(proposal)] not in known
     }
-    new: dict[str, int] = {}
-    for chunk in chunks(added.items(), _AT_ONCE):
-        new |= _add(session, dict(chunk), ids, run_id, now)
     back: dict[int, Proposal] = {}
-    leaving, coming = [], []
+    leaving, coming = [], set()
     for cell, proposal in wanted.items():
         identity, was = identities[id(proposal)], current.get(cell)
         if was is not None and was.identity == identity:
@@ -83,10 +83,14 @@ def save_proposals(
             leaving.append(was.id)
         if identity in known:
             back[known[identity].id] = proposal
-        coming.append(new[identity] if identity in new else known[identity].id)
-    _move_to_bytes_that_are_there(session, back)
+        else:
+            coming.add(identity)
+    # First, since a cell has one current proposal at any time.
     _set_current(session, leaving, {"is_current": False})
-    _set_current(session, coming, {"is_current": True, "current_since": now})
+    for chunk in chunks(added.items(), _AT_ONCE):
+        _add(session, dict(chunk), coming, ids, run_id, now)
+    _move_to_bytes_that_are_there(session, back)
+    _set_current(session, list(back), {"is_current": True, "current_since": now})
     stands = [(known[identities[id(p)]], p) for p in wanted.values() if identities[id(p)] in known]
     _keep_up_to_date(session, stands)
     if claims is not None:
@@ -126,9 +130,53 @@ _CURRENT = select(ProposalRow.project_id, ProposalRow.dimension, *_STORED).where
 )
 _KNOWN = select(*_STORED).where(ProposalRow.identity.in_(_IDENTITIES))
 _NEW_IDS = select(ProposalRow.identity, ProposalRow.id).where(ProposalRow.identity.in_(_IDENTITIES))
-_FINDING_IDS = select(FindingRow.proposal_id, FindingRow.ordinal, FindingRow.id).where(
-    FindingRow.proposal_id.in_(_IDS)
+_FINDING_IDS = (
+    select(FindingRow.proposal_id, FindingRow.id)
+    .where(FindingRow.proposal_id.in_(_IDS))
+    .order_by(FindingRow.proposal_id, FindingRow.ordinal)
 )
+_SNAPSHOTS = (
+    select(PartRow.key, SnapshotRow.sha256, SnapshotRow.id)
+    .join(PartRow, PartRow.id == SnapshotRow.part_id)
+    .where(SnapshotRow.sha256.in_(bindparam("digests", expanding=True)))
+)
+_PAIRS = 50
+"""Places of evidence looked up together."""
+
+# A join, since SQLite looks for several pairs of values in the whole table, and two lists in all their combinations.
+_PIECES = text(
+    "WITH wanted (snapshot_id, key) AS"
+    f" (VALUES {', '.join(f'(:snapshot_{number}, :key_{number})' for number in range(_PAIRS))})"
+    " SELECT piece.id, piece.snapshot_id, piece.key, piece.quote_start, piece.quote_end,"
+    " piece.field_path, piece.field_value"
+    " FROM wanted JOIN evidence AS piece"
+    " ON piece.snapshot_id = wanted.snapshot_id AND piece.key = wanted.key ORDER BY piece.id"
+)
+_PROPOSAL = (
+    "identity",
+    "run_id",
+    "project_id",
+    "dimension",
+    "rating",
+    "confidence",
+    "rationale",
+    "rule",
+    "rule_version",
+    "rubric_digest",
+    "evidence_digest",
+    "searched",
+    "link",
+    "created_at",
+    "is_current",
+    "current_since",
+)
+_FINDING = ("proposal_id", "ordinal", "check_name", "outcome", "note", "searched")
+_FINDING_LINK = ("finding_id", "ordinal", "evidence_id")
+_PROPOSAL_LINK = ("proposal_id", "ordinal", "evidence_id")
+_ADD_PROPOSALS = insertion(ProposalRow, _PROPOSAL)
+_ADD_FINDINGS = insertion(FindingRow, _FINDING)
+_ADD_FINDING_LINKS = insertion(FindingEvidenceRow, _FINDING_LINK)
+_ADD_PROPOSAL_LINKS = insertion(ProposalEvidenceRow, _PROPOSAL_LINK)
 
 
 def _load_current(session: Session, rows: Sequence[int]) -> dict[tuple[int, str], _Stored]:
@@ -189,198 +237,158 @@ def _move_to_bytes_that_are_there(session: Session, back: Mapping[int, Proposal]
 def _set_current(session: Session, proposals: Sequence[int], values: Mapping[str, JsonValue]) -> None:
     for ids in chunks(proposals):
         session.connection().execute(
-            update(_table(ProposalRow)).where(ProposalRow.id.in_(ids)).values(dict(values))
+            update(table_of(ProposalRow)).where(ProposalRow.id.in_(ids)).values(dict(values))
         )
 
 
 def _add(
     session: Session,
     proposals: Mapping[str, Proposal],
+    current: Collection[str],
     project_ids: Mapping[str, int],
     run_id: int | None,
     now: datetime,
-) -> dict[str, int]:
-    """Insert proposals (by identity), not yet current, with findings and links to evidence; their ids by identity."""
-    values = [
-        {
-            "identity": identity,
-            "run_id": run_id,
-            "project_id": project_ids[proposal.slug],
-            "dimension": proposal.dimension,
-            "rating": proposal.rating,
-            "confidence": proposal.confidence,
-            "rationale": proposal.rationale,
-            "rule": proposal.rule,
-            "rule_version": proposal.rule_version,
-            "rubric_digest": proposal.rubric_digest,
-            "evidence_digest": proposal.evidence_digest,
-            "searched": list(proposal.searched),
-            "link": proposal.link,
-            "created_at": now,
-            "is_current": False,
-            "current_since": now,
-        }
+) -> None:
+    """Insert proposals by identity, those that are current as such, with findings and links to evidence."""
+    rows = [
+        (
+            identity,
+            run_id,
+            project_ids[proposal.slug],
+            proposal.dimension,
+            proposal.rating,
+            proposal.confidence,
+            proposal.rationale,
+            proposal.rule,
+            proposal.rule_version,
+            proposal.rubric_digest,
+            proposal.evidence_digest,
+            tuple(proposal.searched),
+            proposal.link,
+            now,
+            identity in current,
+            now,
+        )
         for identity, proposal in proposals.items()
     ]
-    session.connection().execute(insert(_table(ProposalRow)), values)
+    execute_rows(session, _ADD_PROPOSALS, _PROPOSAL, rows)
     # Asked for afterwards: an insertion that gives ids back in order is made row by row on SQLite.
     ids: dict[str, int] = {}
     for identities in chunks(proposals):
-        rows = session.connection().execute(_NEW_IDS, {"identities": identities})
-        ids.update((identity, proposal_id) for identity, proposal_id in rows)
+        found = session.connection().execute(_NEW_IDS, {"identities": identities})
+        ids.update((identity, proposal_id) for identity, proposal_id in found)
     _add_grounds(session, [(ids[identity], proposal) for identity, proposal in proposals.items()])
-    return ids
 
 
 def _add_grounds(session: Session, proposals: Sequence[tuple[int, Proposal]]) -> None:
     """Insert findings and links to evidence of proposals that have none yet."""
-    evidence_ids = _EvidenceIds(session, [proposal for _, proposal in proposals])
+    evidence_ids = _evidence_ids(session, [proposal for _, proposal in proposals])
     _add_findings(session, proposals, evidence_ids)
     links = [
-        {"proposal_id": proposal_id, "ordinal": ordinal, "evidence_id": evidence_ids[item]}
+        (proposal_id, ordinal, evidence_ids[id(item)])
         for proposal_id, proposal in proposals
         for ordinal, item in enumerate(proposal.evidence)
     ]
-    if links:
-        session.connection().execute(insert(_table(ProposalEvidenceRow)), links)
+    execute_rows(session, _ADD_PROPOSAL_LINKS, _PROPOSAL_LINK, links)
 
 
 def _add_findings(
-    session: Session, proposals: Sequence[tuple[int, Proposal]], evidence_ids: _EvidenceIds
+    session: Session, proposals: Sequence[tuple[int, Proposal]], evidence_ids: Mapping[int, int]
 ) -> None:
-    found = [
-        (proposal_id, ordinal, finding)
+    rows = [
+        (proposal_id, ordinal, finding.check, finding.outcome, finding.note, tuple(finding.searched))
         for proposal_id, proposal in proposals
         for ordinal, finding in enumerate(proposal.findings)
     ]
-    if not found:
-        return
-    values = [
-        {
-            "proposal_id": proposal_id,
-            "ordinal": ordinal,
-            "check_name": finding.check,
-            "outcome": finding.outcome,
-            "note": finding.note,
-            "searched": list(finding.searched),
-        }
-        for proposal_id, ordinal, finding in found
-    ]
-    session.connection().execute(insert(_table(FindingRow)), values)
-    ids: dict[tuple[int, int], int] = {}
+    execute_rows(session, _ADD_FINDINGS, _FINDING, rows)
+    ids: dict[int, list[int]] = {}
     for some in chunks(proposal_id for proposal_id, _ in proposals):
-        rows = session.connection().execute(_FINDING_IDS, {"ids": some})
-        ids.update(((proposal_id, ordinal), finding_id) for proposal_id, ordinal, finding_id in rows)
+        found = session.connection().execute(_FINDING_IDS, {"ids": some})
+        for proposal_id, of_proposal in groupby(found, key=itemgetter(0)):
+            ids[proposal_id] = [finding_id for _, finding_id in of_proposal]
     links = [
-        {"finding_id": ids[proposal_id, place], "ordinal": ordinal, "evidence_id": evidence_ids[item]}
-        for proposal_id, place, finding in found
+        (finding_id, ordinal, evidence_ids[id(item)])
+        for proposal_id, proposal in proposals
+        if proposal.findings
+        for finding_id, finding in zip(ids[proposal_id], proposal.findings, strict=True)
         for ordinal, item in enumerate(finding.evidence)
     ]
-    if links:
-        session.connection().execute(insert(_table(FindingEvidenceRow)), links)
-
-
-def _table(row: type[Base]) -> Table:
-    """The table itself: inserting rows of a mapped class costs twice as much."""
-    table = row.__table__
-    assert isinstance(table, Table)
-    return table
-
-
-def _locus(evidence: Evidence) -> tuple[str, str, bytes]:
-    """What tells one piece of evidence of a snapshot from another."""
-    where = evidence.where
-    if isinstance(where, Quote):
-        return evidence.key, f"{where.start}-{where.end}", b""
-    return evidence.key, where.path, canonical_json(where.value)
+    execute_rows(session, _ADD_FINDING_LINKS, _FINDING_LINK, links)
 
 
 def _evidence_of(proposal: Proposal) -> Iterator[Evidence]:
-    yield from proposal.evidence
     for finding in proposal.findings:
         yield from finding.evidence
+    yield from proposal.evidence
 
 
-class _EvidenceIds:
-    """The rows of the evidence that proposals rest on."""
+_Place = tuple[int, str, int | str, int | bytes]
+"""What tells a piece of evidence from another: its snapshot, its identity, and where it stands."""
 
-    def __init__(self, session: Session, proposals: Iterable[Proposal]) -> None:
-        self._session = session
-        self._keys: dict[tuple[ArtifactRef, str], str] = {}
-        self._ids: dict[int, int] = {}
-        items = {id(item): item for proposal in proposals for item in _evidence_of(proposal)}.values()
-        self._snapshots = self._load_snapshots(items)
-        unknown = {id(item) for item in items if self._key(item) not in self._snapshots}
-        for proposal in proposals if unknown else ():
-            for item in _evidence_of(proposal):
-                if id(item) in unknown:
-                    raise StorageError(
-                        f"{proposal.slug} {proposal.dimension}: the proposal rests on {item.ref} {item.part}"
-                        f" with sha256 {item.sha256[:12]}, of which no snapshot is stored"
-                    )
-        self._rows = self._load_rows(items)
 
-    def __getitem__(self, evidence: Evidence) -> int:
-        # By the object: a rule shows one piece in several findings, and all of them are alive.
-        found = self._ids.get(id(evidence))
-        if found is None:
-            found = self._ids[id(evidence)] = self._find(evidence)
-        return found
+def _evidence_ids(session: Session, proposals: Sequence[Proposal]) -> dict[int, int]:
+    """The rows of the evidence that proposals rest on, added where no extraction has stored them.
 
-    def _find(self, evidence: Evidence) -> int:
-        snapshot_id = self._snapshots[self._key(evidence)]
-        place = (snapshot_id, _locus(evidence))
-        if place not in self._rows:
-            row = evidence_values(evidence, snapshot_id)
-            self._rows[place] = add_piece(
-                self._session, row | {"extraction_id": None, "ordinal": _ONLY_NAMED}
-            )
-        return self._rows[place]
-
-    def _key(self, evidence: Evidence) -> tuple[str, str]:
-        place = (evidence.ref, evidence.part)
-        if place not in self._keys:
-            self._keys[place] = part_key(*place)
-        return self._keys[place], evidence.sha256
-
-    def _load_snapshots(self, items: Iterable[Evidence]) -> dict[tuple[str, str], int]:
-        found: dict[tuple[str, str], int] = {}
-        for digests in chunks(sorted({item.sha256 for item in items})):
-            rows = self._session.execute(
-                select(PartRow.key, SnapshotRow.sha256, SnapshotRow.id)
-                .join(PartRow, PartRow.id == SnapshotRow.part_id)
-                .where(SnapshotRow.sha256.in_(digests))
-            )
-            found.update({(key, sha256): snapshot_id for key, sha256, snapshot_id in rows})
-        return found
-
-    def _load_rows(self, items: Iterable[Evidence]) -> dict[tuple[int, tuple[str, str, bytes]], int]:
-        places = {(self._snapshots[self._key(item)], _locus(item)) for item in items}
-        found: dict[tuple[int, tuple[str, str, bytes]], int] = {}
-        for keys in chunks(sorted({locus[0] for _, locus in places})):
-            rows = self._session.execute(
-                select(
-                    EvidenceRow.id,
-                    EvidenceRow.snapshot_id,
-                    EvidenceRow.key,
-                    EvidenceRow.quote_start,
-                    EvidenceRow.quote_end,
-                    EvidenceRow.field_path,
-                    EvidenceRow.field_value,
+    By the object: a rule shows one piece in several findings, and all of them are alive. Raises StorageError
+    when one is of a snapshot that is not stored.
+    """
+    items = {id(item): item for proposal in proposals for item in _evidence_of(proposal)}
+    snapshots = _snapshot_ids(session, items.values())
+    unknown = items.keys() - snapshots.keys()
+    for proposal in proposals if unknown else ():
+        for item in _evidence_of(proposal):
+            if id(item) in unknown:
+                raise StorageError(
+                    f"{proposal.slug} {proposal.dimension}: the proposal rests on {item.ref} {item.part}"
+                    f" with sha256 {item.sha256[:12]}, of which no snapshot is stored"
                 )
-                .where(
-                    EvidenceRow.snapshot_id.in_(sorted({snapshot_id for snapshot_id, _ in places})),
-                    EvidenceRow.key.in_(keys),
-                )
-                .order_by(EvidenceRow.id)
-            )
-            for row in rows:
-                locus = (
-                    (row.key, f"{row.quote_start}-{row.quote_end}", b"")
-                    if row.field_path is None
-                    else (row.key, row.field_path, canonical_json(row.field_value))
-                )
-                place = (row.snapshot_id, locus)
-                if place in places:
-                    found[place] = row.id
-        return found
+    places = {name: _place(item, snapshots[name]) for name, item in items.items()}
+    rows = _load_pieces(session, places.values())
+    for name, place in places.items():
+        if place not in rows:
+            values = evidence_values(items[name], snapshots[name])
+            rows[place] = add_piece(session, values | {"extraction_id": None, "ordinal": _ONLY_NAMED})
+    return {name: rows[place] for name, place in places.items()}
+
+
+def _place(evidence: Evidence, snapshot_id: int) -> _Place:
+    where = evidence.where
+    if isinstance(where, Quote):
+        return snapshot_id, evidence.key, where.start, where.end
+    return snapshot_id, evidence.key, where.path, canonical_json(where.value)
+
+
+def _snapshot_ids(session: Session, items: Collection[Evidence]) -> dict[int, int]:
+    """The snapshots of pieces of evidence, by the objects; without those that are not stored."""
+    stored: dict[tuple[str, str], int] = {}
+    for digests in chunks(sorted({item.sha256 for item in items})):
+        for key, sha256, snapshot_id in session.connection().execute(_SNAPSHOTS, {"digests": digests}):
+            stored[key, sha256] = snapshot_id
+    keys: dict[tuple[ArtifactRef, str], str] = {}
+    found: dict[int, int] = {}
+    for item in items:
+        part = (item.ref, item.part)
+        if part not in keys:
+            keys[part] = part_key(*part)
+        if (keys[part], item.sha256) in stored:
+            found[id(item)] = stored[keys[part], item.sha256]
+    return found
+
+
+def _load_pieces(session: Session, places: Iterable[_Place]) -> dict[_Place, int]:
+    """The evidence that is stored at some places and may be at others of the same snapshots; the latest counts."""
+    found: dict[_Place, int] = {}
+    for pairs in chunks(dict.fromkeys(place[:2] for place in places), _PAIRS):
+        # The statement is always the same: making one takes longer than finding a pair once more.
+        pairs += pairs[-1:] * (_PAIRS - len(pairs))
+        wanted: dict[str, int | str] = {}
+        for number, (snapshot_id, key) in enumerate(pairs):
+            wanted[f"snapshot_{number}"], wanted[f"key_{number}"] = snapshot_id, key
+        for row_id, snapshot_id, key, start, end, path, value in session.connection().execute(
+            _PIECES, wanted
+        ):
+            if path is None:
+                found[snapshot_id, key, start, end] = row_id
+            else:
+                found[snapshot_id, key, unescape_text(path), canonical_json(json.loads(value))] = row_id
+    return found
