@@ -38,7 +38,6 @@ def _query() -> Select[*tuple[Any, ...]]:  # Any: columns have many types
     plain = Text()
     return (
         select(
-            EvidenceRow.id,
             EvidenceRow.extraction_id,
             as_stored(EvidenceRow.kind),
             EvidenceRow.key,
@@ -74,7 +73,7 @@ def load_evidence_of(
     found: dict[int, list[Evidence]] = {extraction_id: [] for extraction_id in sources}
     for rows in _load_rows(session, query, sources):
         for item, row in zip(_evidence_from(rows, sources), rows, strict=True):
-            found[row[1]].append(item)
+            found[row[0]].append(item)
     return [item for items in found.values() for item in items]
 
 
@@ -96,16 +95,16 @@ def load_makers(
             of_artifact = found.setdefault(sources[extraction_id][0].ref, {})
             for row in of_extraction:
                 try:
-                    of_artifact[row[2]].append(row)
+                    of_artifact[row[1]].append(row)
                 except KeyError:
-                    of_artifact[row[2]] = [row]
+                    of_artifact[row[1]] = [row]
     return {
         ref: {unescape_text(kind): partial(_pieces, rows, sources) for kind, rows in kinds.items()}
         for ref, kinds in found.items()
     }
 
 
-_EXTRACTION = itemgetter(1)
+_EXTRACTION = itemgetter(0)
 
 
 def load_extractions_by(session: Session, version: str, snapshot_ids: Iterable[int]) -> dict[int, int]:
@@ -149,17 +148,17 @@ _Sources = Mapping[int, tuple[StoredSnapshot, bool]]
 
 def _evidence_from(rows: Sequence[_EvidenceRow], sources: _Sources) -> list[Evidence]:
     """The evidence that some rows hold. Raises StorageError where one of them holds none."""
-    values = _parsed([row[9] for row in rows])
-    fields = iter(_parsed([row[8] for row in rows if row[7] is not None]))
+    values = _parsed([row[8] for row in rows])
+    fields = iter(_parsed([row[7] for row in rows if row[6] is not None]))
     return [
-        _evidence(row, value, None if row[7] is None else next(fields), sources)
+        _evidence(row, value, None if row[6] is None else next(fields), sources)
         for row, value in zip(rows, values, strict=True)
     ]
 
 
 def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _Sources) -> Evidence:
     """The piece of a row whose JSON has been parsed."""
-    row_id, extraction_id, kind, key, start, end, text, path, _, _ = row
+    extraction_id, kind, key, start, end, text, path, _, _ = row
     where: Quote | FieldValue
     if text is not None:
         where = new(Quote)
@@ -169,7 +168,7 @@ def _evidence(row: _EvidenceRow, value: JsonValue, field: JsonValue, sources: _S
     elif path is not None:
         where = FieldValue(path=unescape_text(path), value=field)
     else:
-        raise StorageError(f"evidence {row_id} is neither a quote nor a field")
+        raise StorageError(f"evidence {key} of extraction {extraction_id} is neither a quote nor a field")
     snapshot, is_keyed = sources[extraction_id]
     item = new(Evidence)
     _set_kind(item, unescape_text(kind))
@@ -206,12 +205,12 @@ class _Stored:
     def __init__(self, rows: Sequence[_EvidenceRow], sources: _Sources) -> None:
         self._rows = rows
         self._sources = sources
-        self.values = _parsed([row[9] for row in rows])
+        self.values = _parsed([row[8] for row in rows])
 
     def make(self, place: int) -> Evidence:
         """The piece at this place."""
         row = self._rows[place]
-        field = _parsed((row[8],))[0] if row[6] is None and row[7] is not None else None
+        field = _parsed((row[7],))[0] if row[5] is None and row[6] is not None else None
         return _evidence(row, self.values[place], field, self._sources)
 
 
@@ -219,8 +218,8 @@ def _pieces(rows: Sequence[_EvidenceRow], sources: _Sources) -> Pieces:
     """The evidence of one artifact and kind that some rows hold; those of one extraction follow one another."""
     if len(rows) == 1:
         return _Stored(rows, sources)
-    if rows[0][1] == rows[-1][1]:
-        is_keyed = sources[rows[0][1]][1]
+    if rows[0][0] == rows[-1][0]:
+        is_keyed = sources[rows[0][0]][1]
         ordered = _in_order(rows) if is_keyed else rows
     else:
         parts: dict[str, list[_EvidenceRow]] = {}
@@ -238,7 +237,7 @@ def _pieces(rows: Sequence[_EvidenceRow], sources: _Sources) -> Pieces:
 
 def _in_order(rows: Sequence[_EvidenceRow]) -> Sequence[_EvidenceRow]:
     """The rows of one part and kind by their places; the identity decides ties."""
-    if rows[0][4] is not None:
+    if rows[0][3] is not None:
         try:
             # Quotes alone, as most are, need no more than start and identity.
             return sorted(rows, key=_START)
@@ -248,12 +247,12 @@ def _in_order(rows: Sequence[_EvidenceRow]) -> Sequence[_EvidenceRow]:
     return sorted(rows, key=_place)
 
 
-_START = itemgetter(4, 3)
+_START = itemgetter(3, 2)
 
 
 def _place(row: _EvidenceRow) -> tuple[int, str, str]:
     """The place of a row within what was extracted from one part; the identity decides ties."""
-    return (row[4], "", row[3]) if row[7] is None else (-1, unescape_text(row[7]), row[3])
+    return (row[3], "", row[2]) if row[6] is None else (-1, unescape_text(row[6]), row[2])
 
 
 _decoder = json.JSONDecoder()

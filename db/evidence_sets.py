@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import marshal
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -38,7 +40,7 @@ class Inputs:
     _readings: dict[ArtifactRef, tuple[Reading, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _told: dict[ArtifactRef, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _told: dict[ArtifactRef, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def readings_of(self, ref: ArtifactRef) -> tuple[Reading, ...]:
         """How reading an artifact's parts went. Many projects share an artifact, so they are made once."""
@@ -64,9 +66,10 @@ class Inputs:
             for artifact in project.artifacts
         ]
         names = (project.slug, project.name, project.org, project.homepage, project.llmbase, project.rlbase)
-        return _digest((self.rules, rubric.digest, EXTRACTOR_VERSION, names, artifacts))
+        told = _written((self.rules, rubric.digest, EXTRACTOR_VERSION, names, artifacts))
+        return hashlib.sha256(told).hexdigest()
 
-    def _tell(self, ref: ArtifactRef) -> str:
+    def _tell(self, ref: ArtifactRef) -> bytes:
         """The name of an artifact, and its part in what proposals are made of."""
         found = self._told.get(ref)
         if found is None:
@@ -79,17 +82,17 @@ class Inputs:
                 else:
                     how = (str(reading.status), reading.stale, reading.reason)
                     parts.append((reading.part, reading.url, extraction, how))
-            found = self._told[ref] = _digest((str(ref), parts))
+            found = self._told[ref] = _written((str(ref), parts))
         return found
 
 
-def _digest(value: object) -> str:
-    """sha256 (hex) over texts, numbers and None in tuples and lists, as Python writes them in ASCII.
+def _written(value: tuple[Any, ...]) -> bytes:  # Any: as the docstring says
+    """Texts, numbers, bytes and None in tuples and lists, as bytes that tell apart all that differs.
 
-    That tells apart all that differs, in a third of the time that JSON takes. It is only compared with what
-    this version of Python and of the rules has made.
+    JSON takes four times as long. They are only compared with what this version of the rules has made.
     """
-    return hashlib.sha256(ascii(value).encode()).hexdigest()
+    # Later versions of the format tell whether two texts are one object, too.
+    return marshal.dumps(value, 2)
 
 
 def _sorted_refs(projects: Iterable[Project]) -> list[ArtifactRef]:
