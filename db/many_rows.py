@@ -1,4 +1,4 @@
-"""Many rows stored by one statement, where what each costs counts.
+"""Statements with very many parameters, where what each costs counts: rows stored together, places looked up together.
 
 SQLAlchemy works out the parameters of every row by itself, which takes longer than SQLite takes to store it.
 Here a statement is put into the words of its driver once, and values are converted column by column, each that
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Delete, Dialect, Insert, Table, Update, bindparam, insert
+from sqlalchemy import CursorResult, Delete, Dialect, Insert, Table, TextClause, Update, bindparam, insert
 from sqlalchemy.orm import Session
 
 from db.base import Base
@@ -61,9 +61,20 @@ def execute_rows(
     connection.exec_driver_sql(prepared.text, _parameters(prepared, rows))
 
 
+def query_rows(
+    session: Session, query: TextClause, names: Sequence[str], values: Values
+) -> CursorResult[*tuple[Any, ...]]:  # Any: columns have many types
+    """The answer to a query, its columns as they are stored, for these values of its parameters of these names."""
+    connection = session.connection()
+    prepared = _prepare(query, tuple(names), connection.dialect)
+    return connection.exec_driver_sql(prepared.text, _parameters(prepared, [values])[0])
+
+
 # Those who have many rows to store have a few statements, made once, and one database.
 @lru_cache(maxsize=32)
-def _prepare(statement: Insert | Update | Delete, names: tuple[str, ...], dialect: Dialect) -> _Prepared:
+def _prepare(
+    statement: Insert | Update | Delete | TextClause, names: tuple[str, ...], dialect: Dialect
+) -> _Prepared:
     compiled = statement.compile(dialect=dialect)
     by_place = compiled.positiontup
     order = names if by_place is None else by_place

@@ -27,10 +27,12 @@ def load_projects(session: Session, slugs: Iterable[str] | None = None) -> list[
     if slugs is None:
         rows = list(connection.execute(_PROJECTS.where(ProjectRow.active)))
     else:
-        wanted = sorted(project_ids(session, slugs).values())
+        wanted = list(dict.fromkeys(slugs))
         rows = [
-            row for chunk in chunks(wanted) for row in connection.execute(_PROJECTS_BY_ID, {"ids": chunk})
+            row for chunk in chunks(wanted) for row in connection.execute(_PROJECTS_BY_SLUG, {"slugs": chunk})
         ]
+        if len(rows) < len(wanted):
+            project_ids(session, wanted)
     # Not by the database: PostgreSQL sorts by the server's language.
     rows.sort(key=itemgetter(1))
     artifacts = load_artifacts(session, [row[0] for row in rows])
@@ -57,7 +59,7 @@ _PROJECTS = select(
     ProjectRow.rlbase,
     ProjectRow.homepage,
 )
-_PROJECTS_BY_ID = _PROJECTS.where(ProjectRow.id.in_(bindparam("ids", expanding=True)))
+_PROJECTS_BY_SLUG = _PROJECTS.where(ProjectRow.slug.in_(bindparam("slugs", expanding=True)))
 _NAMING = aliased(ArtifactRow)
 _ARTIFACTS = (
     select(

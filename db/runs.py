@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db.keys import chunks, project_ids
@@ -132,10 +132,7 @@ def save_done(session: Session, run_id: int, slugs: Iterable[str], now: datetime
     ids = project_ids(session, slugs)
     known: set[int] = set()
     for some in chunks(sorted(ids.values())):
-        query = select(RunProjectRow.project_id).where(
-            RunProjectRow.run_id == run_id, RunProjectRow.project_id.in_(some)
-        )
-        known.update(session.scalars(query))
+        known.update(session.connection().execute(_DONE, {"run_id": run_id, "ids": some}).scalars())
     rows = [
         {"run_id": run_id, "project_id": project_id, "done_at": now}
         for project_id in ids.values()
@@ -143,6 +140,13 @@ def save_done(session: Session, run_id: int, slugs: Iterable[str], now: datetime
     ]
     if rows:
         session.execute(insert(RunProjectRow), rows)
+
+
+# Made once: making a statement costs as much as one project's answer to it.
+_DONE = select(RunProjectRow.project_id).where(
+    RunProjectRow.run_id == bindparam("run_id"),
+    RunProjectRow.project_id.in_(bindparam("ids", expanding=True)),
+)
 
 
 def load_starts(session: Session, run_ids: Iterable[int]) -> dict[int, datetime]:

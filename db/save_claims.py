@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from db.keys import chunks, part_key
@@ -21,11 +21,7 @@ def save_claims(
     """
     wanted = _load_ids(session, claims)
     for some in chunks(sorted(set(project_ids))):
-        rows = session.execute(
-            select(
-                ProposalRow.id, ProposalRow.project_id, ProposalRow.dimension, ProposalRow.claim_evidence_id
-            ).where(ProposalRow.project_id.in_(some), ProposalRow.is_current)
-        )
+        rows = session.connection().execute(_NAMED, {"ids": some})
         changed = [
             {"id": proposal_id, "claim_evidence_id": wanted.get((project_id, dimension))}
             for proposal_id, project_id, dimension, named in rows
@@ -35,21 +31,29 @@ def save_claims(
             session.execute(update(ProposalRow), changed)
 
 
+# Made once: making a statement costs as much as one project's answer to it.
+_NAMED = select(
+    ProposalRow.id, ProposalRow.project_id, ProposalRow.dimension, ProposalRow.claim_evidence_id
+).where(ProposalRow.project_id.in_(bindparam("ids", expanding=True)), ProposalRow.is_current)
+_STORED = (
+    select(EvidenceRow.key, SnapshotRow.sha256, PartRow.key, func.min(EvidenceRow.id))
+    .join(SnapshotRow, SnapshotRow.id == EvidenceRow.snapshot_id)
+    .join(PartRow, PartRow.id == SnapshotRow.part_id)
+    .where(
+        EvidenceRow.key.in_(bindparam("keys", expanding=True)),
+        SnapshotRow.sha256.in_(bindparam("digests", expanding=True)),
+    )
+    .group_by(EvidenceRow.key, SnapshotRow.sha256, PartRow.key)
+)
+
+
 def _load_ids(session: Session, claims: Mapping[tuple[int, str], Evidence]) -> dict[tuple[int, str], int]:
     places = {
         cell: (claim.key, claim.sha256, part_key(claim.ref, claim.part)) for cell, claim in claims.items()
     }
     found: dict[tuple[str, str, str], int] = {}
+    digests = sorted({sha256 for _, sha256, _ in places.values()})
     for some in chunks(sorted({key for key, _, _ in places.values()})):
-        rows = session.execute(
-            select(EvidenceRow.key, SnapshotRow.sha256, PartRow.key, func.min(EvidenceRow.id))
-            .join(SnapshotRow, SnapshotRow.id == EvidenceRow.snapshot_id)
-            .join(PartRow, PartRow.id == SnapshotRow.part_id)
-            .where(
-                EvidenceRow.key.in_(some),
-                SnapshotRow.sha256.in_({sha256 for _, sha256, _ in places.values()}),
-            )
-            .group_by(EvidenceRow.key, SnapshotRow.sha256, PartRow.key)
-        )
+        rows = session.connection().execute(_STORED, {"keys": some, "digests": digests})
         found.update({(key, sha256, part): evidence_id for key, sha256, part, evidence_id in rows})
     return {cell: found[place] for cell, place in places.items() if place in found}

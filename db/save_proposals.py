@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any
 
@@ -17,7 +17,7 @@ from db.columns import unescape_text
 from db.evidence_table import add_piece
 from db.evidence_values import evidence_values
 from db.keys import chunks, part_key, project_ids
-from db.many_rows import execute_rows, insertion, table_of
+from db.many_rows import execute_rows, insertion, query_rows, table_of
 from db.models import (
     FindingEvidenceRow,
     FindingRow,
@@ -143,6 +143,7 @@ _SNAPSHOTS = (
 _PAIRS = 50
 """Places of evidence looked up together."""
 
+_PAIR_NAMES = tuple([f"{name}_{number}" for number in range(_PAIRS) for name in ("snapshot", "key")])
 # A join, since SQLite looks for several pairs of values in the whole table, and two lists in all their combinations.
 _PIECES = text(
     "WITH wanted (snapshot_id, key) AS"
@@ -381,14 +382,13 @@ def _load_pieces(session: Session, places: Iterable[_Place]) -> dict[_Place, int
     for pairs in chunks(dict.fromkeys(place[:2] for place in places), _PAIRS):
         # The statement is always the same: making one takes longer than finding a pair once more.
         pairs += pairs[-1:] * (_PAIRS - len(pairs))
-        wanted: dict[str, int | str] = {}
-        for number, (snapshot_id, key) in enumerate(pairs):
-            wanted[f"snapshot_{number}"], wanted[f"key_{number}"] = snapshot_id, key
-        for row_id, snapshot_id, key, start, end, path, value in session.connection().execute(
-            _PIECES, wanted
-        ):
+        wanted = tuple(chain.from_iterable(pairs))
+        for row in query_rows(session, _PIECES, _PAIR_NAMES, wanted):
+            row_id, snapshot_id, key, start, end, path, value = row
             if path is None:
                 found[snapshot_id, key, start, end] = row_id
             else:
-                found[snapshot_id, key, unescape_text(path), canonical_json(json.loads(value))] = row_id
+                found[snapshot_id, key, unescape_text(path), canonical_json(json.loads(value or "null"))] = (
+                    row_id
+                )
     return found

@@ -10,12 +10,12 @@ from sqlalchemy import event, func, select
 
 from db.decide import accept, reject
 from db.load import load_proposals
-from db.models import EvidenceRow, FindingRow, ProposalRow
+from db.models import EvidenceRow, FindingRow, ProposalEvidenceRow, ProposalRow, SnapshotRow
 from db.queue import load_queue
 from db.save import save_extraction, save_projects, save_proposal, save_proposals, save_visit
 from db.session import session_scope
 from pipelines.errors import StorageError, UsageError
-from pipelines.model import ArtifactKind, ArtifactRef, DecisionKind, Rating, VisitStatus
+from pipelines.model import ArtifactKind, ArtifactRef, DecisionKind, Quote, Rating, VisitStatus
 
 CARD = b"# Brindle\n\nWeights under the Fernlicht terms. Data on request.\n"
 
@@ -92,6 +92,34 @@ def test_evidence_that_no_extraction_holds_is_kept_with_the_proposal(desk):
     save(desk, made)
     assert [item.proposal for item in load(desk)] == [made]
     assert count(desk, EvidenceRow) == 2
+
+
+def test_a_proposal_names_each_piece_of_evidence_by_its_own_row(desk):
+    """Also where very many are looked up, some with the same words at several places."""
+    body = "".join(f"line {number} says the same. " for number in range(150)).encode()
+    lines = desk.read(body, *[f"line {number} says" for number in range(150)])
+    start = body.decode().index("the same")
+    repeated = [
+        replace(
+            lines[0], where=Quote(start=start + 25 * number, end=start + 25 * number + 8, text="the same")
+        )
+        for number in range(4)
+    ]
+    fields = [
+        desk.field_evidence(body, path, value) for path in ("$.a", "$.b") for value in (1, 1.5, "1", None)
+    ]
+    with session_scope(desk.engine, write=True) as session:
+        (snapshot_id,) = session.scalars(select(SnapshotRow.id))
+        save_extraction(session, snapshot_id, "2", [*repeated, *fields])
+    stored = count(desk, EvidenceRow)
+    found = [*lines, *repeated, *fields]
+    made = desk.proposal(Rating.PARTIAL, *found)
+    save(desk, made)
+    assert [item.proposal for item in load(desk)] == [made]
+    assert count(desk, EvidenceRow) == stored
+    with session_scope(desk.engine) as session:
+        links = session.scalars(select(ProposalEvidenceRow.evidence_id).order_by(ProposalEvidenceRow.ordinal))
+        assert len(set(links)) == len(found)
 
 
 def test_evidence_without_a_stored_snapshot_is_refused_whole(desk):

@@ -228,11 +228,11 @@ def test_rows_of_quotes_and_of_fields_come_by_their_places() -> None:
         for number in range(chance.randrange(1, 9)):
             key = f"{chance.randrange(4):064}"
             start = chance.randrange(4)
-            quote = (number, 1, "link", key, start, start + 3, "abc", None, None, "{}")
-            field = (number, 1, "link", key, None, None, None, f"$.{chance.randrange(3)}", "1", "{}")
+            quote = (1, "link", key, start, start + 3, "abc", None, None, str(number))
+            field = (1, "link", key, None, None, None, f"$.{chance.randrange(3)}", "1", str(number))
             rows.append(chance.choice([quote, field] if chance.random() < 0.5 else [quote]))
         if chance.random() < 0.2:
-            rows = [row for row in rows if row[7] is not None]
+            rows = [row for row in rows if row[6] is not None]
         if rows:
             assert _in_order(rows) == sorted(rows, key=_place)
 
