@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from db.columns import as_stored, unescape_text
 from db.keys import chunks
-from db.models import EvidenceRow, ExtractionRow
+from db.models import EvidenceRow
 from db.states import PartState
 from db.values import StoredSnapshot
 from pipelines.errors import StorageError
@@ -105,20 +105,6 @@ def load_makers(
 
 
 _EXTRACTION = itemgetter(0)
-
-
-def load_extractions_by(session: Session, version: str, snapshot_ids: Iterable[int]) -> dict[int, int]:
-    """The extractions of this version of the extractors, by snapshot."""
-    found: dict[int, int] = {}
-    for ids in chunks(snapshot_ids):
-        found.update(session.execute(_BY_VERSION, {"ids": ids, "version": version}).all())
-    return found
-
-
-_BY_VERSION = select(ExtractionRow.snapshot_id, ExtractionRow.id).where(
-    ExtractionRow.snapshot_id.in_(bindparam("ids", expanding=True)),
-    ExtractionRow.extractor_version == bindparam("version"),
-)
 
 
 def _sources(

@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.evidence import load_extractions_by, load_makers
-from db.states import PartState, load_states, load_understood
+from db.evidence import load_makers
+from db.states import PartState, load_as_understood, load_extractions, load_states
 from db.values import StoredSnapshot
 from pipelines.evidence import EvidenceSet, Reading
 from pipelines.extract import EXTRACTOR_VERSION
@@ -113,14 +113,17 @@ def load_inputs(session: Session, projects: Sequence[Project]) -> Inputs:
     refs = {artifact.ref for project in projects for artifact in project.artifacts}
     states = load_states(session, refs)
     standing = [stored for state in states if (stored := state.standing) is not None]
-    latest = load_extractions_by(session, EXTRACTOR_VERSION, [stored.id for stored in standing])
-    understood, extractions = load_understood(session, states)
+    found = load_extractions(session, [stored.id for stored in standing], EXTRACTOR_VERSION)
+    understood, extractions = load_as_understood(
+        session, states, {each: found[each].latest for each in found}
+    )
+    today = {each: extraction.of_version for each, extraction in found.items() if extraction.of_version}
     by_ref = {ref: list(of_ref) for ref, of_ref in groupby(understood, key=attrgetter("visit.ref"))}
     return Inputs(
         states=by_ref,
         extractions=extractions,
-        latest=frozenset(latest.values()),
-        waiting=tuple([stored for stored in standing if stored.id not in latest]),
+        latest=frozenset(today.values()),
+        waiting=tuple([stored for stored in standing if stored.id not in today]),
     )
 
 

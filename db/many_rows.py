@@ -1,4 +1,4 @@
-"""Statements with very many parameters, where what each costs counts: rows stored together, places looked up together.
+"""Statements with very many parameters, where what each costs counts: rows stored and places looked up together.
 
 SQLAlchemy works out the parameters of every row by itself, which takes longer than SQLite takes to store it.
 Here a statement is put into the words of its driver once, and values are converted column by column, each that

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.columns import as_stored, unescape_text, utc_of
@@ -243,18 +243,33 @@ def _under(main: PartState, state: PartState) -> PartState:
     return replace(state, visit=visit)
 
 
+class Extractions(NamedTuple):
+    """What has read a snapshot: the latest extraction, and that by one version of the extractors."""
+
+    latest: int
+    of_version: int | None
+
+
 _EXTRACTIONS = (
-    select(ExtractionRow.snapshot_id, func.max(ExtractionRow.id))
+    select(
+        ExtractionRow.snapshot_id,
+        func.max(ExtractionRow.id),
+        func.max(case((ExtractionRow.extractor_version == bindparam("version"), ExtractionRow.id))),
+    )
     .where(ExtractionRow.snapshot_id.in_(bindparam("ids", expanding=True)))
     .group_by(ExtractionRow.snapshot_id)
 )
 
 
-def load_extractions(session: Session, snapshot_ids: Iterable[int]) -> dict[int, int]:
-    """The latest extraction of each of the snapshots that any version of the extractors has read."""
-    found: dict[int, int] = {}
+def load_extractions(
+    session: Session, snapshot_ids: Iterable[int], version: str = ""
+) -> dict[int, Extractions]:
+    """What has read each of the snapshots that any version of the extractors has read."""
+    found: dict[int, Extractions] = {}
+    session.flush()
     for ids in chunks(snapshot_ids):
-        found.update(session.execute(_EXTRACTIONS, {"ids": ids}).all())
+        rows = session.connection().execute(_EXTRACTIONS, {"ids": ids, "version": version})
+        found.update((row[0], Extractions(row[1], row[2])) for row in rows)
     return found
 
 
@@ -264,14 +279,23 @@ def load_understood(session: Session, states: Sequence[PartState]) -> tuple[list
     That bytes came says nothing yet: a part of which no extractor could read the standing snapshot counts
     as failed. What an earlier snapshot of it said goes on standing, and is stale.
     """
-    standing = [state.standing for state in states]
-    extractions = load_extractions(session, [stored.id for stored in standing if stored is not None])
+    standing = [stored.id for state in states if (stored := state.standing) is not None]
+    found = load_extractions(session, standing)
+    return load_as_understood(session, states, {each: found[each].latest for each in found})
+
+
+def load_as_understood(
+    session: Session, states: Sequence[PartState], latest: Mapping[int, int]
+) -> tuple[list[PartState], dict[int, int]]:
+    """`load_understood` for those who have asked for the latest extractions of the snapshots that stand."""
+    extractions = dict(latest)
     understood = []
-    for state, stored in zip(states, standing, strict=True):
+    for state in states:
+        stored = state.standing
         if stored is not None and stored.id not in extractions:
             state = _not_understood(state, _load_earlier(session, stored.id))
-            if state.snapshot is not None:
-                extractions |= load_extractions(session, [state.snapshot.id])
+            if (earlier := state.snapshot) is not None:
+                extractions[earlier.id] = load_extractions(session, [earlier.id])[earlier.id].latest
         understood.append(state)
     return understood, extractions
 

@@ -15,6 +15,7 @@ from crawler.context import Context
 from crawler.evidence_sets import load_evidence_set
 from crawler.settings import Settings
 from db.evidence import _in_order, _place, load_evidence_of
+from db.evidence_sets import _written
 from db.load import load_evidence, load_projects, load_proposals
 from db.models import EvidenceRow, ExtractionRow, ProjectRow, ProposalRow
 from db.runs import load_done
@@ -155,6 +156,31 @@ def test_what_the_rules_broke_off_over_is_not_noted_as_rated(context, desk, monk
     rate(context, desk)
     with session_scope(desk.engine) as session:
         assert session.scalar(select(ProjectRow.rated_from)) != noted
+
+
+def test_what_a_project_is_rated_from_is_told_by_what_it_says_and_not_by_which_objects_say_it():
+    told, other = "brindle", "".join(["brin", "dle"])
+    assert _written((told, (told, [told]))) == _written((other, ("".join(["brindl", "e"]), [other])))
+    different = [
+        ("a", "b"),
+        ("ab", ""),
+        (("a",), "b"),
+        ("a", ("b",)),
+        ("a",),
+        (b"a",),
+        ("1",),
+        (1,),
+        (True,),
+        (None,),
+        ("None",),
+        ("",),
+        (),
+        ("\ud800",),
+        ("\u00e9",),
+        ("e\u0301",),
+        (1 << 40,),
+    ]
+    assert len({_written(value) for value in different}) == len(different)
 
 
 def test_the_identity_of_evidence_comes_from_its_column_and_is_the_one_that_would_be_worked_out(
