@@ -5,25 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
 from math import isfinite
 
 from pipelines.folding import folded
 from pipelines.model import Evidence, FieldValue, JsonValue, Quote, Snapshot
 from pipelines.text import decoded_text
 
-__all__ = ["MAX_QUOTE", "Source", "Triggers", "any_of", "as_list", "as_text", "bits_of", "folded", "rounded"]
+__all__ = ["MAX_QUOTE", "Source", "any_of", "as_list", "as_text", "folded", "rounded"]
 
 MAX_QUOTE = 600
 """Characters of a quote. A longer passage is cut at its end: evidence points, it does not copy."""
-
-
-LONGEST_WORD = 60
-"""Characters of a word that is remembered: nobody repeats longer ones."""
-MOST_WORDS = 1 << 14
-"""Words that are remembered. With one more all of them are forgotten: which ones are worth it would cost more to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,40 +72,6 @@ def _finite(number: str) -> float | None:
     return value if isfinite(value) else None
 
 
-class Triggers:
-    """Which groups of words a text has anything of, told word by word: texts repeat their words.
-
-    `look` tells of one word (small letters, no blanks in it) as bits; a text has those of all its words.
-    """
-
-    def __init__(self, look: Callable[[str], int]) -> None:
-        self._of_word = _Remembered(look)
-
-    def of(self, words: str) -> int:
-        """The bits of a text in small letters (see `folded`)."""
-        found = 0
-        # Few words have bits that the others have not: no loop over all of them in Python.
-        for bits in set(map(self._of_word.__getitem__, words.split())):
-            found |= bits
-        return found
-
-
-class _Remembered(dict[str, int]):
-    """What was told of the words so far; of another one it is told when it is asked for."""
-
-    def __init__(self, look: Callable[[str], int]) -> None:
-        super().__init__()
-        self._look = look
-
-    def __missing__(self, word: str) -> int:
-        bits = self._look(word)
-        if len(word) <= LONGEST_WORD:
-            if len(self) >= MOST_WORDS:
-                self.clear()
-            self[word] = bits
-        return bits
-
-
 def any_of(words: Iterable[str]) -> re.Pattern[str]:
     """Finds any of some words."""
     # By their first letters: a letter is held against each of these, not against every word.
@@ -120,19 +79,6 @@ def any_of(words: Iterable[str]) -> re.Pattern[str]:
     for word in sorted(set(words)):
         by_first[word[0]].append(re.escape(word[1:]))
     return re.compile("|".join(f"{re.escape(first)}(?:{'|'.join(rest)})" for first, rest in by_first.items()))
-
-
-def bits_of(groups: Sequence[tuple[str, ...]]) -> Callable[[str], int]:
-    """For `Triggers`: bit n where something of the nth group stands in a word. Nothing of a group may have a blank."""
-    # Most words hold nothing of any group.
-    holds_any = any_of(chain.from_iterable(groups)).search
-
-    def look(word: str) -> int:
-        if not holds_any(word):
-            return 0
-        return sum(1 << bit for bit, group in enumerate(groups) if any(map(word.__contains__, group)))
-
-    return look
 
 
 def as_text(value: JsonValue) -> str:

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 
-from pipelines.extract.base import Triggers, bits_of, folded
+from pipelines.extract.base import folded
 
 DATA_FILE = Path(__file__).parent.parent / "data" / "corpora.yaml"
 
@@ -58,44 +57,14 @@ def _pattern(exact: bool) -> tuple[re.Pattern[str], dict[str, Corpus]]:
     return re.compile(pattern, 0 if exact else re.IGNORECASE), by_name
 
 
-class Names(NamedTuple):
-    """Names of corpora that stand somewhere in a text: as they are written, and in small letters."""
-
-    exact: list[str]
-    folded: list[str]
-
-
-def names_in(text: str) -> Names:
-    """The names that may be found in a text or in any part of it."""
-    found = Names([], [])
-    small = folded(text)
-    names, longest_words = _by_longest_word()
-    told = longest_words.of(small)
-    while told:
-        bit = told.bit_length() - 1
-        told -= 1 << bit
-        exact, name = names[bit]
-        if name in (text if exact else small):
-            (found.exact if exact else found.folded).append(name)
-    return found
-
-
-@lru_cache(maxsize=1)
-def _by_longest_word() -> tuple[list[tuple[bool, str]], Triggers]:
-    """(is it exact, name) for all names, and which of them have their longest word in some word of a text."""
-    names = [(exact, name) for exact in (True, False) for name in _pattern(exact)[1]]
-    return names, Triggers(bits_of([(max(folded(name).split(), key=len),) for _, name in names]))
-
-
-def find_corpora(text: str, names: Names | None = None) -> Iterator[tuple[Corpus, int, int]]:
-    """(corpus, start, end) for each place where a text names one; `names` are those of a text that it is part of."""
-    exact_names, folded_names = names_in(text) if names is None else names
-    if exact_names and any(map(text.__contains__, exact_names)):
-        pattern, by_name = _pattern(True)
+def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
+    """(corpus, start, end) for each place where a text names one."""
+    pattern, by_name = _pattern(True)
+    if any(map(text.__contains__, by_name)):
         for match in pattern.finditer(text):
             yield by_name[match[0]], match.start(), match.end()
-    if folded_names and any(map(folded(text).__contains__, folded_names)):
-        pattern, by_name = _pattern(False)
+    pattern, by_name = _pattern(False)
+    if any(map(folded(text).__contains__, by_name)):
         for match in pattern.finditer(text):
             yield by_name[folded(match[0])], match.start(), match.end()
 

@@ -23,13 +23,14 @@ from pipelines.extract.licence_table import (
     name_parts,
     prose_names,
 )
-from pipelines.extract.licence_triggers import (
+from pipelines.extract.triggers import (
     COMMERCIAL_TRIGGERS,
-    CUE_TRIGGERS,
     CUSTOM_TRIGGER,
+    LICENCE,
+    LICENCE_NAME,
+    LICENCE_TRIGGERS,
     RESEARCH_TRIGGERS,
     TERMS,
-    may_name,
     what_is_told,
 )
 from pipelines.markdown import Document, Link, Sentence, parse_markdown
@@ -158,18 +159,22 @@ MAY_FOLLOW = frozenset(
 )
 OF_TERMS = re.compile(r"licen[cs]e|\bterms\b|许可|协议", re.IGNORECASE)
 
+_OF_LICENCES = LICENCE | LICENCE_NAME | TERMS
+
 
 def find_licence_mentions(text: str) -> list[LicenceMention]:
     """The licences that a document says to apply, in order; front matter and code are not read."""
     document = parse_markdown(text)
     found: list[LicenceMention] = []
     passages = list(_passages(document))
+    titles = [_titles(document, section) for section in range(len(document.sections))]
+    below_licence = {section for section, title in enumerate(titles) if LICENCE_WORD.search(title)}
     for sentence in passages:
         if sentence.end - sentence.start <= LONGEST_SENTENCE:
             prose = document.prose[sentence.start : sentence.end]
-            told = what_is_told(prose)
-            if told:
-                title = _titles(document, sentence.section)
+            told = what_is_told(prose) & _OF_LICENCES
+            if told or sentence.section in below_licence:
+                title = "" if sentence.section is None else titles[sentence.section]
                 found += _mentions_of(prose, told, sentence.start, title)
     addresses = 0
     for link in document.links:
@@ -218,7 +223,8 @@ def _titles(document: Document, section: int | None) -> str:
 
 def _mentions_of(prose: str, told: int, offset: int, title: str) -> Iterator[LicenceMention]:
     """Mentions in one passage, of whose words `told` is known; `offset` is where it begins, `title` the heading above it."""
-    seen = list(_names(prose, title)) if may_name(told, title) else []
+    may_name = told & (LICENCE | LICENCE_NAME) or LICENCE_WORD.search(title)
+    seen = list(_names(prose, title)) if may_name else []
     named = _without_repetition(prose, [one for one in seen if one.licence])
     unnamed = list(_unnamed(prose, named, seen)) if told & TERMS else []
     found = sorted(named + unnamed, key=lambda one: one.start)
@@ -312,7 +318,7 @@ def _is_spoken_of(prose: str, start: int, end: int, title: str) -> bool:
     if CUE_AFTER.match(_clean(prose[end : end + 80])):
         return True
     before = _clean(prose[max(0, start - 90) : start])
-    if any(map(folded(before).__contains__, CUE_TRIGGERS)) and CUE_BEFORE.search(before):
+    if any(map(folded(before).__contains__, LICENCE_TRIGGERS)) and CUE_BEFORE.search(before):
         return True
     # Below a heading "License" the name may stand alone.
     if not LICENCE_WORD.search(title):

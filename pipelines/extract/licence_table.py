@@ -207,12 +207,6 @@ def _parts_of(written: str) -> Key:
     return _SAME.get(word, (word,))
 
 
-def name_parts_in(word: str) -> tuple[bool, bool]:
-    """Does a word begin a name of `prose_names`, and has it what one of `strong_names` cannot do without?"""
-    parts = [part for written in NAME_PART.findall(word) for part in _parts_of(written)]
-    return not prose_names().keys().isdisjoint(parts), not telling_parts().isdisjoint(parts)
-
-
 LICENCE_WORD = re.compile(r"licen[cs]e|许可|协议", re.IGNORECASE)
 
 
@@ -232,10 +226,11 @@ def strong_names() -> Mapping[Key, LicenceId]:
     return MappingProxyType(found)
 
 
-@lru_cache(maxsize=1)
-def telling_parts() -> frozenset[str]:
-    """Of these at least one is among the parts of whatever holds one of `strong_names`: of each its longest."""
-    return frozenset(max(key, key=len) for key in strong_names())
+def telling_words() -> set[str]:
+    """Of these at least one stands, as a word in small letters, where one of `strong_names` does: of each its longest part."""
+    parts = {max(key, key=len) for key in strong_names()}
+    joined = {word for word, of in _SAME.items() if not parts.isdisjoint(of)}
+    return parts | joined | {f"{part}v" for part in parts}
 
 
 @lru_cache(maxsize=1)

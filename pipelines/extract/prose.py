@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pipelines.extract.base import Source, rounded
-from pipelines.extract.corpora import find_corpora, names_in
+from pipelines.extract.corpora import find_corpora
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_dois, find_pip_installs
 from pipelines.extract.statements import FIRST_PERSON, statements_in
 from pipelines.extract.topics import TEMPLATE, Topic, count_words, is_instruction, topics_of
+from pipelines.extract.triggers import CORPUS, what_is_told
 from pipelines.markdown import Document, Section, parse_markdown
 from pipelines.model import ArtifactKind, Evidence
 from pipelines.volatile import steady
@@ -231,7 +232,6 @@ def _line_around(text: str, start: int, end: int) -> tuple[int, int]:
 def _sentences(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     said: Counter[tuple[str, str | None]] = Counter()
     named: set[tuple[str, str]] = set()
-    names = names_in(source.text)
     for found in document.sentences():
         start, end, sentence = found.start, found.end, source.text[found.start : found.end]
         for says, about in statements_in(sentence):
@@ -240,10 +240,12 @@ def _sentences(source: Source, document: Document, places: _Places) -> Iterator[
             said[says, about] += 1
             if said[says, about] <= EACH_STATEMENT:
                 yield source.quote("statement", start, end, says=says, about=about)
-        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence, names)}
-        told = _use_of_corpora(sentence, places, start) if mentioned else None
-        for corpus in mentioned.values() if told is not None else ():
-            context = told or corpus.use
+        if not what_is_told(sentence) & CORPUS:
+            continue
+        mentioned = {corpus.id: corpus for corpus, _, _ in find_corpora(sentence)}
+        used_for = _use_of_corpora(sentence, places, start) if mentioned else None
+        for corpus in mentioned.values() if used_for is not None else ():
+            context = used_for or corpus.use
             if (corpus.id, context) not in named and len(named) < CORPORA:
                 named.add((corpus.id, context))
                 yield source.quote(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from pipelines.extract.base import Triggers, bits_of, folded
+from pipelines.extract.triggers import STATEMENT_BITS, what_is_told
 
 _DATA = r"data(?:sets?)?|corp(?:us|ora)|conversations|instructions|annotations|dialogues"
 _WEIGHTS = r"weights?|checkpoints?|parameters|models?"
@@ -76,61 +76,7 @@ STATEMENTS: dict[str, re.Pattern[str]] = {
     says: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for says, pattern in _STATEMENTS.items()
 }
 
-TRIGGERS: dict[str, tuple[str, ...]] = {
-    says: tuple(words.split("|"))
-    for says, words in {
-        "withheld": "not|n't|never|unable|plan|intention|undisclosed|unreleased|kept|公开|开源|发布|提供",
-        "coming_soon": "soon|will|plan|going|intend|hope|working|released|stay|即将|敬请期待|后续",
-        "released": "release|open|publish|share|provide|available|downloaded|found|accessed|公开|开源|发布",
-        "vague_data": "publicly|web|internet|online|sources|quality|curated|filtered|synthetic|公开|互联网|多种来源",
-        "own_data": "proprietary|house|internal|licensed|confidential|自",
-        "token_count": "token",
-        "part_only": "subset|sample|portion|extract|part|fraction|部分|子集",
-        "access_on_request": "form|request|application|agree|accept|sign|apply|acknowledge|gated|申请|填写",
-        "delta": "delta|diff|xor|增量|差分|差值",
-        "derived": "tun|train|initiali|built|derived|based|基于|以",
-        "sign_up": "sign|wait|log|account|regist|api|pric|paid|subscri|注册|付费|密钥|收费",
-        "api_offer": "api|接口",
-        "demo_offer": "demo|playground|chat|try|在线",
-        "non_commercial": "commercial|only|商|研究",
-        "container_image": "docker|ghcr.io|quay.io|image",
-        "unreleased_library": "development|dev|nightly|unreleased|git+http",
-        "open_claim": "open|开源",
-        "commercial_claim": "commercial|商",
-        "reproduce": "reproduc|training|复现",
-    }.items()
-}
-"""Of these, in small letters, at least one stands in whatever a pattern matches: looking for words is quicker."""
-
-# Of these the trigger is a whole word, and many others have it in them: "transformers", "significant", "chatbot".
-WHOLE_WORDS: dict[str, re.Pattern[str]] = {
-    "access_on_request": re.compile(
-        r"\b(?:form|request(?:ing)?|application|(?:agree|accept)(?:ing)?|sign|apply|acknowledge|gated)\b|申请|填写"
-    ),
-    "sign_up": re.compile(
-        r"\b(?:sign(?:ing)?(?:-?up)?|wait(?:list)?|log(?:in)?|account|register|api|pric(?:ing|es?)|paid|subscri(?:be|ption))\b"
-        r"|注册|付费|密钥|收费"
-    ),
-    "demo_offer": re.compile(r"\b(?:demo|playground|chat|try)\b|在线"),
-}
-_told = bits_of([TRIGGERS[says] for says in STATEMENTS])
-_WHOLE_BY_BIT = tuple(
-    (1 << bit, WHOLE_WORDS[says]) for bit, says in enumerate(STATEMENTS) if says in WHOLE_WORDS
-)
-
-
-def _tells(word: str) -> int:
-    """What one word (in small letters) may tell, as bits."""
-    bits = _told(word)
-    if bits:
-        for bit, pattern in _WHOLE_BY_BIT:
-            if bits & bit and not pattern.search(word):
-                bits -= bit
-    return bits
-
-
-_TRIGGERS = Triggers(_tells)
-_BY_BIT = tuple((1 << bit, says, pattern) for bit, (says, pattern) in enumerate(STATEMENTS.items()))
+_BY_BIT = tuple((STATEMENT_BITS[says], says, pattern) for says, pattern in STATEMENTS.items())
 
 FIRST_PERSON = re.compile(
     r"\b(?:we|our|ours|us|this\s+(?:model|paper|work|project|repo(?:sitory)?|dataset)|please\s+cite|official|introduc(?:e|ing))\b|我们|本(?:项目|文|模型)",
@@ -153,9 +99,9 @@ def statements_in(sentence: str) -> list[tuple[str, str | None]]:
 @lru_cache(maxsize=4096)
 def _statements_in(sentence: str) -> tuple[tuple[str, str | None], ...]:
     found: list[tuple[str, str | None]] = []
-    has = _TRIGGERS.of(folded(sentence))
+    told = what_is_told(sentence)
     for bit, says, pattern in _BY_BIT:
-        if has & bit:
+        if told & bit:
             match = pattern.search(sentence)
             if match and not (says == "sign_up" and NOT_NEEDED.search(sentence)):
                 found.append((says, _about(sentence, match)))
