@@ -11,36 +11,24 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
-from pipelines.extract.base import Source, rounded
+from pipelines.extract.base import Source
 from pipelines.extract.corpora import find_corpora
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
 from pipelines.extract.links import classify_url, find_arxiv_ids, find_dois, find_pip_installs
+from pipelines.extract.sections import extract_sections
 from pipelines.extract.statements import FIRST_PERSON, statements_in
-from pipelines.extract.topics import TEMPLATE, Topic, count_words, is_instruction, topics_of
+from pipelines.extract.topics import Topic, topics_of
 from pipelines.extract.triggers import CORPUS, what_is_told
 from pipelines.markdown import Document, Section, parse_markdown
 from pipelines.model import ArtifactKind, Evidence
-from pipelines.volatile import steady
 
 EACH_STATEMENT = 8
 """Sentences kept that state the same thing in one document."""
-SECTIONS = 400
 LINKS = 250
 """Addresses kept of one document; of numbers of papers as many again."""
 CORPORA = 40
-
-# Blanks at the beginning of a line are those of this line: over all the empty lines that follow, the time
-# would grow with their square.
-LIST_ITEM = re.compile(r"^[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]+\S", re.MULTILINE)
-TABLE_ROW = re.compile(r"^[ \t]*\|.*\|.*$|^[^|\n]+\|[^|\n]+\|.*$", re.MULTILINE)
-LABELLED_LINE = re.compile(
-    r"^[ \t]*(?:[-*+][ \t]+)?\*\*([^*\n]{3,60}?)[:.]?\*\*[:.]?[ \t]+(\S[^\n]{2,}(?:\n(?![\s*#>|+-])[^\n]+)*)",
-    re.MULTILINE,
-)
-"""A line such as "- **Training data:** ten billion words": a section of one line."""
 
 PRETRAINING = re.compile(r"pre-?\s?train|预训练", re.IGNORECASE)
 TUNING = re.compile(
@@ -97,7 +85,7 @@ def extract(source: Source) -> Iterator[Evidence]:
     document = parse_markdown(source.text)
     places = _Places.of(document)
     yield from _front_matter(source, document)
-    yield from _sections(source, document)
+    yield from extract_sections(source, document)
     yield from _links(source, document, places)
     yield from _sentences(source, document, places)
     for licence, scope, start, end in find_licence_mentions(source.text):
@@ -115,56 +103,6 @@ def _front_matter(source: Source, document: Document) -> Iterator[Evidence]:
         yield source.quote("document.problem", start, min(end, start + 200), problem="broken_front_matter")
     if document.front_matter and source.snapshot.part == "card":
         yield from front_matter_facts(source, document.front_matter, "$")
-
-
-def _sections(source: Source, document: Document) -> Iterator[Evidence]:
-    blocks = [(block.start, block.end) for block in document.code_blocks]
-    telling = (section for section in document.sections if topics_of(section.title))
-    for section in islice(telling, SECTIONS):
-        topics = topics_of(section.title)
-        body = _without(source.text, section.body_start, section.end, blocks)
-        words = count_words(steady(body))
-        items = len(LIST_ITEM.findall(body)) + len(TABLE_ROW.findall(body))
-        for topic in topics:
-            yield source.quote(
-                "section",
-                section.start,
-                section.end,
-                topic=topic.value,
-                title=section.title[:120],
-                words=rounded(words),
-                items=rounded(items),
-                template=words < 40 and bool(TEMPLATE.search(body)),
-                instructs=is_instruction(body, words),
-                code=any(section.body_start <= start < section.end for start, _ in blocks),
-            )
-    for match in islice(LABELLED_LINE.finditer(source.text), SECTIONS):
-        for topic in topics_of(match[1]):
-            if topic is not Topic.LICENCE:
-                yield source.quote(
-                    "section",
-                    match.start(),
-                    match.end(),
-                    topic=topic.value,
-                    title=match[1],
-                    words=rounded(count_words(match[2])),
-                    items=0,
-                    template=bool(TEMPLATE.search(match[2])),
-                    instructs=False,
-                    code=False,
-                )
-
-
-def _without(text: str, start: int, end: int, blocks: list[tuple[int, int]]) -> str:
-    """A stretch of text without the code blocks in it."""
-    kept: list[str] = []
-    for block_start, block_end in blocks:
-        if block_end <= start or block_start >= end:
-            continue
-        kept.append(text[start : max(start, block_start)])
-        start = min(max(start, block_end), end)
-    kept.append(text[start:end])
-    return "\n".join(kept)
 
 
 def _links(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:

@@ -94,9 +94,13 @@ _ADDRESSED_SHARE = 0.012
 """Words that address the reader, of all words: from here on a section says what to do rather than what was done."""
 
 
-def is_instruction(body: str, words: int) -> bool:
-    """Does a section tell its readers what they can do, rather than what its authors did?"""
-    addressed = len(_ADDRESSED.findall(folded(body))) + body.count("你") + body.count("您")
+def count_addressed(text: str) -> int:
+    """Words that address the reader."""
+    return len(_ADDRESSED.findall(folded(text))) + text.count("你") + text.count("您")
+
+
+def is_instruction(addressed: int, words: int) -> bool:
+    """Does a section tell its readers what they can do, rather than what its authors did? By its words to them, and all."""
     return addressed >= 2 and addressed >= _ADDRESSED_SHARE * words
 
 
@@ -109,10 +113,16 @@ def topics_of(title: str) -> tuple[Topic, ...]:
 
 def count_words(text: str) -> int:
     """Words of prose: markup and addresses do not count, two CJK characters count as one word."""
+    words, signs = words_and_signs(text)
+    return words + signs // 2
+
+
+def words_and_signs(text: str) -> tuple[int, int]:
+    """Words of prose, and CJK characters."""
     if any(map(folded(text).__contains__, _TEMPLATE_TRIGGERS)):
         text = TEMPLATE.sub(" ", text)
     plain = _MARKUP.sub(" ", text)
     if plain.isascii():
-        return len(_WORD.findall(plain))
-    plain, cjk = _CJK.subn(" ", plain)
-    return len(_WORD.findall(plain)) + cjk // 2
+        return len(_WORD.findall(plain)), 0
+    plain, signs = _CJK.subn(" ", plain)
+    return len(_WORD.findall(plain)), signs

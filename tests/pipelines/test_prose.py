@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from pipelines.extract.prose import CORPORA, EACH_STATEMENT, LINKS, SECTIONS
+from pipelines.extract.prose import CORPORA, EACH_STATEMENT, LINKS
+from pipelines.extract.sections import SECTIONS
 from pipelines.model import Evidence
 
 
