@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 
-from pipelines import volatile
-from pipelines.extract import base, corpora, licence_mentions, tree
+from pipelines import front_matter, volatile
+from pipelines.extract import corpora, licence_mentions, tree, triggers
+from pipelines.extract.licence_table import name_parts, strong_names
 from pipelines.extract.links import ARXIV_MENTION, _arxiv_mentions
-from pipelines.extract.statements import _BY_BIT, _TRIGGERS
+from pipelines.extract.statements import _BY_BIT
 from pipelines.extract.topics import _ADDRESSED
 from pipelines.folding import folded
 from pipelines.markdown_blocks import MAX_NESTING, Lines, _blocks_of_tokens, blocks_of
@@ -98,7 +101,7 @@ def test_a_word_of_every_statement_is_found() -> None:
         for _ in range(4000)
     ]
     for text in [*TEXTS, *texts]:
-        told = _TRIGGERS.of(folded(text))
+        told = triggers.what_is_told(text)
         assert [says for bit, says, pattern in _BY_BIT if pattern.search(text) and not told & bit] == []
 
 
@@ -106,7 +109,6 @@ def test_licences_are_found_that_would_be_found_without_looking_for_words(monkey
     found = [licence_mentions.find_licence_mentions(text) for text in TEXTS]
     assert sum(map(len, found)) > 100
     monkeypatch.setattr(licence_mentions, "what_is_told", lambda prose: ~0)
-    monkeypatch.setattr(licence_mentions, "may_name", lambda told, title: True)
     assert [licence_mentions.find_licence_mentions(text) for text in TEXTS] == found
 
 
@@ -129,26 +131,114 @@ def test_corpora_are_found_that_their_patterns_find() -> None:
         assert found == [match.span() for pattern in patterns for match in pattern.finditer(text)]
 
 
-def test_names_of_corpora_in_a_text_are_those_in_its_parts() -> None:
-    for text in TEXTS:
-        names = corpora.names_in(text)
-        for start in range(0, len(text), 25):
-            part = text[start : start + 60]
-            assert list(corpora.find_corpora(part, names)) == list(corpora.find_corpora(part))
+def test_a_word_of_every_corpus_and_licence_is_found() -> None:
+    spellings = [
+        "creativecommons",
+        "GPLv3",
+        "AGPLv3+",
+        "gplv2",
+        "CreativeML OpenRAILM",
+        "StabilityAI",
+        "mulanpsl2",
+    ]
+    names = [name for corpus in corpora.all_corpora() for name in corpus.names]
+    texts = [
+        *TEXTS,
+        *names,
+        *(name.upper() for name in names),
+        *spellings,
+        *(f"x({name})" for name in spellings),
+    ]
+    for text in texts:
+        told = triggers.what_is_told(text)
+        assert told & triggers.CORPUS or not list(corpora.find_corpora(text)), text
+        parts = [part for _, _, parts in name_parts(text) for part in parts]
+        for name in strong_names():
+            places = range(len(parts) - len(name) + 1)
+            is_there = any(tuple(parts[place : place + len(name)]) == name for place in places)
+            assert told & triggers.LICENCE_NAME or not is_there, (text, name)
+
+
+def test_all_triggers_in_a_word_are_told_also_where_they_overlap() -> None:
+    words = {"open": 1, "pen": 2, "pending": 4, "end": 8, "ding": 16, "o": 32, "dd": 64}
+    told = triggers.bits_of(words)
+    chance = random.Random(8)
+    texts = ["".join(chance.choice("opendig") for _ in range(12)) for _ in range(2000)]
+    for text in ["opending", "openddd", "x", "", *texts]:
+        assert told(text) == sum(bits for word, bits in words.items() if word in text), text
 
 
 def test_what_words_tell_is_the_same_after_they_were_forgotten(monkeypatch) -> None:
-    monkeypatch.setattr(base, "MOST_WORDS", 3)
+    monkeypatch.setattr(triggers, "MOST_WORDS", 3)
     looked: list[str] = []
-    triggers = base.Triggers(
+    words = triggers.RememberedWords(
         lambda word: looked.append(word) or (2 if "b" in word else 1 if "a" in word else 0)
     )
-    long = "b" * (base.LONGEST_WORD + 1)
-    for text, bits in (("a x", 1), ("b a", 3), ("x y z", 0), ("a b", 3), ("", 0), (long, 2), (long, 2)):
-        assert triggers.of(text) == bits
-        assert len(triggers._of_word) <= 3
+    long = "b" * (triggers.LONGEST_WORD + 1)
+    for word, bits in (
+        ("a", 1),
+        ("x", 0),
+        ("b", 2),
+        ("y", 0),
+        ("z", 0),
+        ("a", 1),
+        (long, 2),
+        (long, 2),
+        ("b", 2),
+    ):
+        assert words[word] == bits
+        assert len(words) <= 3
     assert looked.count("a") == 2
     assert looked.count(long) == 2
+
+
+YAML = [
+    *(
+        "key: value|: |- |\n- |\n  - |\n  |\n    |a: b|\"x y\"|'it''s'| #c|\n# c\n|\n\n|[a, b]|[a: b]|{a: 1}|--- |\n...\n|no|12"
+    ).split("|"),
+    *(
+        "1.5|<<: |::|- - |-\n|\"\"|[]| :|\n:|'a\n\n b'|http://x.y/z?|k: 'v' x|x: [1,\n  2]\n|? |&a |*a|!!str |!x |>-\n  "
+    ).split("|"),
+    *("|\n  ", "|2-\n   ", "|#", ">#", "\\n", "v", "w x", "null"),
+]
+SIGNS = "abz019 .,-_:'\"#[]{}/()+=~;<>|!&*?%@`\\\t\r\x85\u2028\ufeff\xa0é中\U0001f600\n\n\n\n     "
+
+
+def _read(load: Callable[[str], object], text: str) -> str:
+    try:
+        return repr(load(text))
+    except (yaml.YAMLError, front_matter._TooLargeError, ValueError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("seed", [10, 11])
+def test_front_matter_is_read_as_by_the_slow_reader_alone(seed: int) -> None:
+    chance = random.Random(seed)
+    texts = ["".join(chance.choice(YAML) for _ in range(chance.randint(1, 14))) for _ in range(1000)]
+    texts += ["".join(chance.choice(SIGNS) for _ in range(chance.randint(1, 40))) for _ in range(1000)]
+    for _ in range(2000):
+        lines = range(chance.randint(1, 8))
+        begins = [chance.choice(["- ", "", f"k{line}: ", f"k{line}:", "- k: "]) for line in lines]
+        texts.append("\n".join(begin + chance.choice(YAML) for begin in begins))
+        texts.append("\n".join("  " * chance.randint(0, 3) + begin + chance.choice(YAML) for begin in begins))
+    read = [_read(front_matter._loaded, f"{text}\n") for text in texts]
+    assert sum(1 for values in read if values[0] in "[{") > 400
+    for text, values in zip(texts, read, strict=True):
+        assert values == _read(lambda text: yaml.load(text, Loader=front_matter.CardLoader), f"{text}\n"), (
+            text
+        )
+
+
+@pytest.mark.parametrize("unit", ["-", "- " * 19 + "-", "- " * 19 + "b:", "a:", "a: ", "- " * 25 + "a"])
+def test_front_matter_that_nests_deep_is_refused(unit: str) -> None:
+    lines: list[str] = []
+    indent = 0
+    while sum(map(len, lines)) + indent < 90_000:
+        lines.append(" " * indent + unit)
+        indent += len(unit) if unit[0] == "-" else 1
+    values, error, _ = front_matter.parse_front_matter("\n".join(["---", *lines, "---\n"]))
+    assert values is None
+    assert error
 
 
 def test_what_every_path_of_a_role_holds_is_in_it() -> None:
