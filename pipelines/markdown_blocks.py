@@ -152,11 +152,13 @@ def _text_lines(state: StateBlock, first: int, last: int, silent: bool) -> bool:
     return True
 
 
+# Behind what opens a paragraph or heading the rule for lists expects its text and what closes it. Nobody reads these.
+_REST = [Token("", "", 0)] * 2
+
+
 def _push(state: StateBlock, kind: str, tag: str, first: int, last: int) -> None:
     state.line = last
-    state.push(f"{kind}_open", tag, 1).map = [first, last]
-    state.push("inline", "", 0)
-    state.push(f"{kind}_close", tag, -1)
+    state.tokens += [Token(f"{kind}_open", tag, 1, map=[first, last], level=state.level), *_REST]
 
 
 def blocks_of(lines: Lines) -> list[Block]:

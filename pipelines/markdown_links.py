@@ -150,13 +150,25 @@ def raw_links(text: str) -> list[RawLink]:
         if not covered.holds(match.start()):
             found.append(_link(match.start(), match.end(), match["url"], match["url"], False, match.span()))
     covered = _Spans([(link.start, link.end) for link in found] + definitions)
-    for match in BARE_URL.finditer(text):
+    for match in _bare_urls(text):
         if not covered.holds(match.start()):
             url = trimmed_url(match.group())
             end = match.start() + len(url)
             if url.partition("://")[2]:
                 found.append(_link(match.start(), end, url, url, False, (match.start(), end)))
     return sorted(found)[:MAX_LINKS]
+
+
+def _bare_urls(text: str) -> Iterator[re.Match[str]]:
+    """What BARE_URL finds, tried only where an address can begin."""
+    reached = colon = 0
+    while (colon := text.find("://", colon)) >= 0:
+        for start in (colon - len("https"), colon - len("http")):
+            if start >= reached and (match := BARE_URL.match(text, start)):
+                yield match
+                reached = match.end()
+                break
+        colon += 3
 
 
 def trimmed_url(url: str) -> str:

@@ -42,9 +42,11 @@ def licence_of_link(url: str | None) -> LicenceId | None:
     collection = COLLECTION.match(address)
     if collection is not None:
         return _of_collection(collection)
-    exact, patterns = _addresses()
+    exact, patterns, any_pattern = _addresses()
     if (known := exact.get(address)) is not None:
         return known
+    if not any_pattern.fullmatch(address):
+        return None
     return next((identifier for pattern, identifier in patterns if pattern.fullmatch(address)), None)
 
 
@@ -79,8 +81,8 @@ def _of_collection(found: re.Match[str]) -> LicenceId | None:
 
 
 @lru_cache(maxsize=1)
-def _addresses() -> tuple[dict[str, LicenceId], tuple[tuple[re.Pattern[str], LicenceId], ...]]:
-    """Addresses of single licences, and patterns of such; what several licences name as source is none."""
+def _addresses() -> tuple[dict[str, LicenceId], list[tuple[re.Pattern[str], LicenceId]], re.Pattern[str]]:
+    """Addresses of single licences, patterns of such, any of these; what several licences name as source is none."""
     exact: dict[str, LicenceId] = {}
     shared: set[str] = set()
     patterns = []
@@ -98,4 +100,4 @@ def _addresses() -> tuple[dict[str, LicenceId], tuple[tuple[re.Pattern[str], Lic
                 exact[address] = facts.id
     for address in shared:
         del exact[address]
-    return exact, tuple(patterns)
+    return exact, patterns, re.compile("|".join(pattern.pattern for pattern, _ in patterns))

@@ -145,7 +145,9 @@ def _link(
 ) -> Evidence:
     topics = places.topics(position)
     passage = source.text[start:end]
-    in_bibtex = bool(BIBTEX.search(source.text, max(0, position - 400), position + 20))
+    begin, behind = max(0, position - 400), position + 20
+    may_be_bibtex = any(source.text.find(sign, begin, behind) >= 0 for sign in ("@", "eprint"))
+    in_bibtex = may_be_bibtex and BIBTEX.search(source.text, begin, behind) is not None
     return source.quote(
         "link",
         start,

@@ -6,9 +6,10 @@ Statements, corpora and licences are looked for in the same passages, so their w
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from pipelines.extract.base import any_of
 from pipelines.extract.corpora import all_corpora
@@ -122,8 +123,10 @@ def _words() -> RememberedWords:
 
 
 def _triggers() -> dict[str, int]:
-    """The bits of every trigger. None has a blank in it: of a corpus's name it is the longest word."""
-    corpora = [max(folded(name).split(), key=len) for corpus in all_corpora() for name in corpus.names]
+    """The bits of every trigger. None has a blank in it: of a corpus's name it is the word that fewest names have."""
+    names = [set(folded(name).split()) for corpus in all_corpora() for name in corpus.names]
+    shared = Counter(chain.from_iterable(names))
+    corpora = [min(words, key=lambda word: (shared[word], -len(word), word)) for words in names]
     triggers: defaultdict[str, int] = defaultdict(int)
     for bit, words in (
         *((STATEMENT_BITS[says], words) for says, words in STATEMENT_TRIGGERS.items()),

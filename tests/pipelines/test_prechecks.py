@@ -18,6 +18,7 @@ from pipelines.extract.statements import _BY_BIT
 from pipelines.extract.topics import _ADDRESSED
 from pipelines.folding import folded
 from pipelines.markdown_blocks import MAX_NESTING, Lines, _blocks_of_tokens, blocks_of
+from pipelines.markdown_links import BARE_URL, _bare_urls
 
 MARKS = """\n|\n\n| |  |**|#|\n# |\n- |\n1. |\n2) |> |\n    |\t|\n===\n|\n---|\n***|\n```\n|~~~|\n<div>|<b>|\n<!-- |\n[a]: /b|`|(|)|"|'|’|.|,|:|;
 """.rstrip("\n").split("|")
@@ -116,6 +117,17 @@ def test_numbers_of_papers_are_found_that_a_search_would_find() -> None:
     spans = [[match.span() for match in ARXIV_MENTION.finditer(text)] for text in TEXTS]
     assert sum(map(len, spans)) > 100
     assert [[match.span() for match in _arxiv_mentions(text)] for text in TEXTS] == spans
+
+
+def test_addresses_are_found_that_a_search_would_find() -> None:
+    pieces = "http|https|HTTP|Http\u017f|://|:|/|//|s|x|a.example|_|(|<| |\n|？|http://a.example|https://b.example/c?d=http://e.example".split(
+        "|"
+    )
+    chance = random.Random(9)
+    texts = ["".join(chance.choice(pieces) for _ in range(10)) for _ in range(4000)]
+    spans = [[match.span() for match in BARE_URL.finditer(text)] for text in texts]
+    assert sum(map(len, spans)) > 1000
+    assert [[match.span() for match in _bare_urls(text)] for text in texts] == spans
 
 
 def test_readers_are_addressed_as_often_as_by_the_plain_pattern() -> None:
