@@ -260,9 +260,12 @@ def _names(prose: str, title: str) -> Iterator[_Found]:
     """Names of licences; without an identifier where the sentence only compares or denies."""
     names = prose_names()
     parts = [(start, end, part) for start, end, key in name_parts(prose) for part in key]
+    words = tuple(part for _, _, part in parts)
     index = 0
     while index < len(parts):
-        candidates = names.get(parts[index][2])
+        candidates = [
+            name for name in names.get(words[index], ()) if words[index : index + len(name[0])] == name[0]
+        ]
         match = _name_at(prose, parts, index, title, candidates) if candidates else None
         if match is None:
             index += 1
@@ -279,13 +282,11 @@ def _name_at(
     parts: list[tuple[int, int, str]],
     index: int,
     title: str,
-    candidates: tuple[tuple[tuple[str, ...], LicenceId, bool], ...],
+    candidates: list[tuple[tuple[str, ...], LicenceId, bool]],
 ) -> tuple[LicenceId, int] | None:
-    """(licence, number of parts) of the longest name that stands at a part of the sentence."""
+    """(licence, number of parts) of the longest name that stands at a part of the sentence, of those with its words."""
     for key, identifier, is_strong in candidates:
         piece = parts[index : index + len(key)]
-        if len(piece) < len(key) or any(part[2] != word for part, word in zip(piece, key, strict=True)):
-            continue
         start, end = piece[0][0], piece[-1][1]
         if not all(
             one[1] >= other[0] or NAME_GAP.fullmatch(prose, one[1], other[0])

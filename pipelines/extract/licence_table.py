@@ -227,14 +227,15 @@ def strong_names() -> Mapping[Key, LicenceId]:
 
 
 # Words that stand in many a sentence, and in names with others that are rarer.
-_ORDINARY = frozenset(
-    "ai commercial community data impact later model modified new open training zero".split()
-)
+_ORDINARY = frozenset("ai commercial community data later model modified new open training zero".split())
 
 
 def telling_words() -> set[str]:
     """Of these at least one stands, as a word in small letters, where one of `strong_names` does: of each its rarest part."""
-    parts = {max(key, key=lambda part: (part not in _ORDINARY, len(part))) for key in strong_names()}
+    parts = {
+        max(key, key=lambda part: (part.isalpha() and part not in _ORDINARY, len(part)))
+        for key in strong_names()
+    }
     joined = {word for word, of in _SAME.items() if not parts.isdisjoint(of)}
     return parts | joined | {f"{part}v" for part in parts}
 

@@ -71,12 +71,22 @@ TRACKING = re.compile(
 )
 
 
+LONGEST_URL = 2000
+
+
 def classify_url(url: str, base: str | None = None) -> ArtifactRef | None:
     """The artifact that an address names.
 
     Relative addresses are resolved against `base`, the address of the document they stand in; without
     one they name nothing. Images, badges, mail addresses and malformed addresses name nothing.
     """
+    url = url.strip()
+    return _classified(url, base) if len(url) <= LONGEST_URL else None
+
+
+# Documents of one family link to much the same.
+@lru_cache(maxsize=2048)
+def _classified(url: str, base: str | None) -> ArtifactRef | None:
     parts = _parts(url, base)
     if parts is None:
         return None
@@ -102,8 +112,7 @@ def classify_url(url: str, base: str | None = None) -> ArtifactRef | None:
 
 def _parts(url: str, base: str | None) -> SplitResult | None:
     """The parts of an absolute http(s) address with a public-looking host; None for everything else."""
-    url = url.strip()
-    if not url or len(url) > 2000 or (base is None and not url.lower().startswith(("http://", "https://"))):
+    if not url or (base is None and not url.lower().startswith(("http://", "https://"))):
         return None
     if url.startswith("#"):
         return None

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
+from pipelines.extract.base import rounded
 from pipelines.extract.prose import CORPORA, EACH_STATEMENT, LINKS
-from pipelines.extract.sections import SECTIONS
+from pipelines.extract.sections import LIST_ITEM, SECTIONS, TABLE_ROW
+from pipelines.extract.topics import count_addressed, count_words, is_instruction, topics_of
+from pipelines.markdown import parse_markdown
 from pipelines.model import Evidence
+from pipelines.volatile import steady
 
 
 def readme(extracted, text: str) -> list[Evidence]:
@@ -47,6 +52,59 @@ def test_a_section_holds_what_stands_under_it(extracted) -> None:
     text = "## Training\n\nFirst.\n\n### Details\n\nSecond and third.\n\n## Contact\n\nNot this one.\n"
     (section,) = values(readme(extracted, text), "section")
     assert section["words"] == 5
+
+
+def test_a_heading_is_no_label_of_the_number_below_it(extracted) -> None:
+    text = "## Training\n\nFirst.\n\n### Downloads\n\n12 of them at once.\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert section["words"] == 6
+
+
+def test_a_section_is_weighed_as_if_it_were_looked_at_alone(extracted) -> None:
+    headings = ["## Training", "### Data", "#### Details", "**Limitations**", "Usage\n-----", "### Use cases"]
+    pieces = [
+        *(
+            "You can train it yourself.",
+            "We had 12,000 downloads in May.",
+            "- one\n- two",
+            "1. three",
+            "模型的训练数据。",
+        ),
+        *(
+            "| a | b |\n|---|---|\n| 1 | 2 |",
+            "```\nmany words of code\n```",
+            "Last updated: 2024-05-01",
+            "TODO",
+        ),
+        *(
+            "See https://sorrel.example/a?sid=12 or [this](b.md).",
+            "<b>three</b> days ago",
+            "your own",
+            "More information needed",
+        ),
+    ]
+    chance = random.Random(12)
+    for _ in range(300):
+        text = "# Sorrel\n\n" + "\n\n".join(chance.choice([*headings, *pieces]) for _ in range(20)) + "\n"
+        document = parse_markdown(text)
+        blocks = [(block.start, block.end) for block in document.code_blocks]
+        weighed = []
+        for section in document.sections:
+            kept, start = "", section.body_start
+            for block_start, block_end in blocks:
+                if section.body_start <= block_start < section.end:
+                    kept, start = f"{kept}{text[start:block_start]}\n", block_end
+            body = kept + text[start : section.end]
+            words = count_words(steady(body))
+            items = len(LIST_ITEM.findall(body)) + len(TABLE_ROW.findall(body))
+            weighed += [
+                (topic.value, rounded(words), rounded(items), is_instruction(count_addressed(body), words))
+                for topic in topics_of(section.title)
+            ]
+        told = values(readme(extracted, text), "section")
+        assert weighed == [
+            (value["topic"], value["words"], value["items"], value["instructs"]) for value in told
+        ], text
 
 
 def test_a_form_that_nobody_filled_in_is_seen(extracted) -> None:
