@@ -256,7 +256,10 @@ def _blanked(text: str, spans: list[tuple[int, int]]) -> str:
     for start, end in sorted(spans):
         start = max(start, reached)
         if end > start:
-            parts += [text[reached:start], WITHIN_LINE.sub(_blank, text[start:end])]
+            hidden = text[start:end]
+            has_ends = "\n" in hidden or "\r" in hidden
+            blank = WITHIN_LINE.sub(_blank, hidden) if has_ends else " " * len(hidden)
+            parts += [text[reached:start], blank]
             reached = end
     return "".join([*parts, text[reached:]]) if parts else text
 

@@ -29,6 +29,7 @@ from pipelines.extract.triggers import (
     LICENCE,
     LICENCE_NAME,
     LICENCE_TRIGGERS,
+    ONLY_TRIGGERS,
     RESEARCH_TRIGGERS,
     TERMS,
     what_is_told,
@@ -341,11 +342,11 @@ def _unnamed(prose: str, named: list[_Found], seen: list[_Found]) -> Iterator[_F
         if (facts := licence_facts(one.licence)) is not None
         for restriction in facts.restrictions
     }
-    for identifier, pattern, restriction, triggers in (
-        ("LicenseRef-research-only", RESEARCH_ONLY, "research-only", RESEARCH_TRIGGERS),
-        ("LicenseRef-non-commercial", NON_COMMERCIAL, "non-commercial", COMMERCIAL_TRIGGERS),
+    for identifier, pattern, restriction, needed in (
+        ("LicenseRef-research-only", RESEARCH_ONLY, "research-only", (RESEARCH_TRIGGERS, ONLY_TRIGGERS)),
+        ("LicenseRef-non-commercial", NON_COMMERCIAL, "non-commercial", (COMMERCIAL_TRIGGERS,)),
     ):
-        if restriction in restricted or not any(map(words.__contains__, triggers)):
+        if restriction in restricted or not all(any(map(words.__contains__, group)) for group in needed):
             continue
         if match := pattern.search(prose):
             yield _Found(identifier, match.start(), match.end())

@@ -68,6 +68,8 @@ LICENCE_TRIGGERS = (
 # At least one of these, in small letters, stands in whatever the patterns of terms without a name match.
 RESEARCH_TRIGGERS = ("research", "academic", "educational", "learning", "scientific", "研究", "学习", "学术")
 COMMERCIAL_TRIGGERS = ("commercial", "商")
+# And of these in whatever allows research only: machines that learn are in every other sentence.
+ONLY_TRIGGERS = ("only", "solely", "exclusively", "strictly", "limited", "restricted", "used", "仅", "只")
 CUSTOM_TRIGGER = "licen"
 
 # What a passage may tell, as bits: each of the statements, and these.

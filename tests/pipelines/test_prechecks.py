@@ -113,6 +113,21 @@ def test_licences_are_found_that_would_be_found_without_looking_for_words(monkey
     assert [licence_mentions.find_licence_mentions(text) for text in TEXTS] == found
 
 
+def test_terms_without_a_name_have_a_word_of_each_group() -> None:
+    pieces = (
+        "for|to|be|academic|research|educational|learning|scientific|only|solely|exclusively|strictly|limited|restricted|not|used|outside|of"
+        "|other|than|or|,|/|\n|仅|只|可|能|用于|学术|研究|学习|on\u017fly|\u017fcientific|re\u017fearch"
+    ).split("|")
+    chance = random.Random(13)
+    texts = [" ".join(chance.choice(pieces) for _ in range(8)) for _ in range(4000)]
+    texts += [text.replace(" ", "") for text in texts if not text.isascii()]
+    matched = [text for text in [*TEXTS, *texts] if licence_mentions.RESEARCH_ONLY.search(text)]
+    assert len(matched) > 300
+    for text in matched:
+        for group in (triggers.RESEARCH_TRIGGERS, triggers.ONLY_TRIGGERS):
+            assert any(word in folded(text) for word in group), text
+
+
 def test_numbers_of_papers_are_found_that_a_search_would_find() -> None:
     spans = [[match.span() for match in ARXIV_MENTION.finditer(text)] for text in TEXTS]
     assert sum(map(len, spans)) > 100
