@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.extract.base import folded
-from pipelines.extract.statements import FIRST_PERSON, NOT_NEEDED, STATEMENTS, TRIGGERS, statements_in
+from pipelines.extract.statements import FIRST_PERSON, NOT_NEEDED, STATEMENTS, statements_in
+from pipelines.extract.triggers import STATEMENT_TRIGGERS
 
 SAYS: dict[str, tuple[str, ...]] = {
     "withheld": (
@@ -177,7 +178,7 @@ def test_a_statement_is_not_found_where_it_is_not_made(statement: str) -> None:
 
 
 def test_every_statement_is_shown_both_ways() -> None:
-    assert set(SAYS) == set(SAYS_NOT) == set(STATEMENTS) == set(TRIGGERS)
+    assert set(SAYS) == set(SAYS_NOT) == set(STATEMENTS) == set(STATEMENT_TRIGGERS)
 
 
 @pytest.mark.parametrize(
