@@ -149,7 +149,8 @@ _COUNTED_WORDS = (
     "stars forks downloads likes views visit watchers followers subscribers installs online hit 次 人 量 数 阅读"
 ).split()
 _DIGIT = re.compile(r"\d")
-_CLOCK_HINT = re.compile(r"\d:[0-5]\d")
+# Begins with its colon: to the next one the search leaps.
+_CLOCK_HINT = re.compile(r":(?<=\d:)[0-5]\d")
 _LABEL_HINT = re.compile(r"(?:[:：#]|count|counter|number|no\.)\s*\d")
 _LABEL = re.compile(
     rf"(?:{_COUNTED}|month|week|today|far|no\.?|number|count(?:er)?|浏览量?|阅读量?|访问量?|下载量|点赞数?)\s*+[:：#]?\s*+\d"
