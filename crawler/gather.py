@@ -11,11 +11,9 @@ everything that can name them is read.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
@@ -23,8 +21,9 @@ from crawler.context import Context
 from crawler.extraction import Extraction
 from crawler.extraction_worker import Extracted
 from crawler.gather_budget import Allotment
+from crawler.gather_doubts import Doubts
 from crawler.gather_feed import Ended, Feed, Handed
-from crawler.gather_links import add_lineage_entries, follow, own_refs
+from crawler.gather_links import Under, add_lineage_entries, follow, own_refs
 from crawler.gathered import Gathered as Gathered
 from crawler.gathered import note_extracted
 from crawler.interrupts import write_scope
@@ -39,8 +38,6 @@ from pipelines.artifacts import LINEAGE_DEPTH
 from pipelines.errors import StorageError
 from pipelines.lineage_data import BaseModel
 from pipelines.model import ArtifactRef, Project
-
-log = logging.getLogger(__name__)
 
 UNDER_WAY = 200
 """Projects under way at a time. What is held in memory grows with it."""
@@ -71,17 +68,6 @@ FINISHED_TOGETHER = 10
 
 Finish = Callable[[Sequence[Project]], None]
 """Called with projects of which everything was read: rates them, and notes that the run is done with them."""
-
-
-@dataclass(slots=True)
-class _Under:
-    """A project under way: which of its artifacts are open, and whether its links are settled."""
-
-    project: Project
-    own: set[ArtifactRef] = field(default_factory=set)
-    linked: set[ArtifactRef] = field(default_factory=set)
-    rounds: int = 0
-    settled: bool = False
 
 
 class Gathering:
@@ -121,7 +107,7 @@ class Gathering:
         self._feed = Feed(sources, context.archive)
         self._extraction = Extraction(context.archive, self._feed.wake)
         self._ahead: deque[str] = deque()
-        self._under: dict[str, _Under] = {}
+        self._under: dict[str, Under] = {}
         self._read: deque[Project] = deque()
         # Whoever waits for an artifact, and the snapshots of it that are being read.
         self._open: dict[ArtifactRef, set[str]] = {}
@@ -130,6 +116,7 @@ class Gathering:
         self._postponed = set(allotment.plan.postponed) if allotment else set()
         # What links led to where a budget is tight: planned for together.
         self._unplanned: set[ArtifactRef] = set()
+        self._doubts = Doubts()
 
     def go(self, slugs: Sequence[str]) -> None:
         """Visit every artifact of the projects, in this order, then what they link to, and finish them.
@@ -176,7 +163,7 @@ class Gathering:
                 now = self._context.clock()
                 projects = add_lineage_entries(session, load_projects(session, some), self._bases, now)
                 for project in projects:
-                    self._under[project.slug] = _Under(project)
+                    self._under[project.slug] = Under(project)
                 self._want(session, projects)
 
     def _want(self, session: Session, projects: Sequence[Project], *, found: bool = False) -> None:
@@ -191,10 +178,7 @@ class Gathering:
             self._open[ref] = set()
             if ref in visited or ref in self._postponed:
                 continue
-            if found and self._allotment is not None and not self._allotment.is_free(ref):
-                self._unplanned.add(ref)
-            else:
-                self._feed.add(ref)
+            self._ask(ref, found=found)
         for project in projects:
             under = self._under[project.slug]
             own = own_refs(project)
@@ -204,6 +188,23 @@ class Gathering:
                     (under.own if artifact.ref in own else under.linked).add(artifact.ref)
         # What was visited before the run was cut off may not be extracted yet.
         self._extract(session, passed_over)
+        self._doubts.note_stored(session, visited)
+        self._ask_again(session)
+
+    def _ask(self, ref: ArtifactRef, *, found: bool) -> None:
+        may_go = not found or self._allotment is None or self._allotment.is_free(ref)
+        (self._feed.add if may_go else self._unplanned.add)(ref)
+
+    def _ask_again(self, session: Session) -> set[ArtifactRef]:
+        """Let absences be confirmed on which a rule may rest by now; which they are."""
+        again = self._doubts.take_counting(session)
+        for ref in sorted(again):
+            self._open.setdefault(ref, set())
+            for under in [under for under in self._under.values() if under.has(ref)]:
+                self._open[ref].add(under.project.slug)
+                under.linked.add(ref)
+            self._ask(ref, found=True)
+        return again
 
     # Visits go and come
 
@@ -303,9 +304,12 @@ class Gathering:
         saved = save_visits(session, self._run_id, [visit for _, visit in kept])
         for (name, visit), result in zip(kept, saved, strict=True):
             self._result.note_visit(name, visit.visit, result)
-        for ref in refs:
+        self._doubts.note(visit.visit for _, visit in kept)
+        again = self._ask_again(session)
+        done = [ref for ref in refs if ref not in again]
+        for ref in done:
             self._result.note_artifact(ref)
-        self._extract(session, list(refs))
+        self._extract(session, done)
 
     # Documents are read
 
@@ -365,7 +369,7 @@ class Gathering:
             if some:
                 self._finish(some)
 
-    def _follow(self, ready: Sequence[_Under]) -> None:
+    def _follow(self, ready: Sequence[Under]) -> None:
         with write_scope(self._context.engine) as session:
             changed = []
             projects = [under.project for under in ready]
@@ -383,7 +387,7 @@ class Gathering:
         for under in ready:
             under.settled = under.settled and not under.own
 
-    def _let_go(self, under: _Under, project: Project) -> None:
+    def _let_go(self, under: Under, project: Project) -> None:
         """Nobody waits for what is not the project's any more."""
         kept = {artifact.ref for artifact in project.artifacts}
         for ref in (under.own | under.linked) - kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -14,6 +15,21 @@ from db.save import save_artifacts
 from pipelines.artifacts import FOLLOWED, base_artifacts, linked_artifacts
 from pipelines.lineage_data import BaseModel, find_base
 from pipelines.model import Artifact, ArtifactKind, ArtifactRef, Evidence, Origin, Project, Role
+
+
+@dataclass(slots=True)
+class Under:
+    """A project under way: which of its artifacts are open, and whether its links are settled."""
+
+    project: Project
+    own: set[ArtifactRef] = field(default_factory=set)
+    linked: set[ArtifactRef] = field(default_factory=set)
+    rounds: int = 0
+    settled: bool = False
+
+    def has(self, ref: ArtifactRef) -> bool:
+        """Is this one of the project's artifacts?"""
+        return any(artifact.ref == ref for artifact in self.project.artifacts)
 
 
 def own_refs(project: Project) -> set[ArtifactRef]:

@@ -6,8 +6,8 @@ import random
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -524,3 +524,108 @@ def test_a_report_that_cannot_be_stored_does_not_hide_why_the_run_ended(runs: Wo
             run(runs.context, "nightly")
     result = run(runs.context, "nightly")
     assert (result.run_id, result.exit_code) == (1, 0)
+
+
+GONE = ArtifactRef(kind=ArtifactKind.GITHUB, id="lab/gone")
+
+
+@dataclass
+class Mentions(Invented):
+    """A GitHub that knows no repository, and looks twice only where the absence counts."""
+
+    before: Callable[[], object] = lambda: None
+    counted: list[bool] = field(default_factory=list)
+
+    def visit(self, requests: Sequence[VisitRequest]) -> Iterator[Visit]:
+        for request in requests:
+            self.counted.append(request.absence_counts)
+            self.before()
+            status = 404 if request.absence_counts else None
+            yield replace(next(self.visits_of(request.ref)), http_status=status)
+
+
+@dataclass
+class Slow(Invented):
+    """A Hub that keeps everybody waiting for one model."""
+
+    before: Callable[[], object] = lambda: None
+
+    def visits_of(self, ref: ArtifactRef) -> Iterator[Visit]:
+        if ref == model("lab/tuned"):
+            self.before()
+        return super().visits_of(ref)
+
+
+class TestWhatIsMentionedFirst:
+    """One project's card mentions a repository that is another one's code, and that is not there."""
+
+    @pytest.fixture
+    def world(self, tmp_path, monkeypatch) -> World:
+        monkeypatch.setattr("crawler.gather_feed.MANNERS", {})
+        link = f"https://github.com/{GONE.id}"
+        made = World(tmp_path, {model("else/a"): card(link), model("lab/tuned"): card(link)})
+        made.seed(mentions=[model("else/a")], owns=[model("lab/tuned")])
+        return made
+
+    def gather(
+        self, world: World, *slugs: str, github=lambda: None, hub=lambda: None, **options
+    ) -> list[bool]:
+        sources = [source for source in world.make_sources() if source.name not in ("github", "huggingface")]
+        mentions = Mentions("github", world.documents, before=github)
+        slow = Slow("huggingface", world.documents, before=hub)
+        world.gather(*slugs, sources=[*sources, mentions, slow], **options)
+        return mentions.counted
+
+    def until(self, world: World, query: str):
+        def wait() -> None:
+            deadline = time.monotonic() + 20
+            while not world.rows(query):
+                assert time.monotonic() < deadline, query
+                time.sleep(0.01)
+
+        return wait
+
+    def statuses(self, world: World) -> list[int | None]:
+        return [
+            status
+            for (status,) in world.rows(
+                "SELECT v.http_status FROM visits v JOIN parts p ON p.id = v.part_id"
+                " WHERE p.name = 'repository' ORDER BY v.id"
+            )
+        ]
+
+    VISITED = "SELECT 1 FROM visits v JOIN parts p ON p.id = v.part_id WHERE p.name = 'repository'"
+    IS_CODE = "SELECT 1 FROM project_artifacts WHERE role = 'code' AND origin = 'link'"
+
+    def test_it_is_asked_for_again_when_it_turns_out_to_be_code(self, world):
+        assert self.gather(world, hub=self.until(world, self.VISITED)) == [False, True]
+        assert self.statuses(world) == [None, 404]
+        assert sorted(world.finished) == ["mentions", "owns"]
+
+    def test_so_it_is_when_that_shows_while_the_answer_is_on_its_way(self, world):
+        asked, is_code = threading.Event(), self.until(world, self.IS_CODE)
+
+        def answer() -> None:
+            asked.set()
+            is_code()
+
+        assert self.gather(world, github=answer, hub=lambda: asked.wait(20)) == [False, True]
+        assert self.statuses(world) == [None, 404]
+        assert sorted(world.finished) == ["mentions", "owns"]
+
+    def test_so_it_is_when_the_run_was_cut_off_in_between(self, world):
+        assert self.gather(world, "mentions") == [False]
+        assert self.gather(world, run_id=1) == [True]
+        assert self.statuses(world) == [None, 404]
+
+    def test_a_mere_mention_is_asked_for_once(self, world):
+        assert self.gather(world, "mentions") == [False]
+        assert self.gather(world, "mentions", run_id=1) == []
+
+    def test_the_order_of_answers_makes_no_difference(self, world, tmp_path):
+        other = World(tmp_path / "other", world.documents)
+        other.seed(mentions=[model("else/a")], owns=[model("lab/tuned")])
+        self.gather(world, hub=self.until(world, self.VISITED))
+        assert self.gather(other, "owns") == [True]
+        self.gather(other, "mentions", run_id=1)
+        assert world.stored()[2] == other.stored()[2]
