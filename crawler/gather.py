@@ -189,15 +189,15 @@ class Gathering:
         # What was visited before the run was cut off may not be extracted yet.
         self._extract(session, passed_over)
         self._doubts.note_stored(session, visited)
-        self._ask_again(session)
+        self._ask_again(session, refs)
 
     def _ask(self, ref: ArtifactRef, *, found: bool) -> None:
         may_go = not found or self._allotment is None or self._allotment.is_free(ref)
         (self._feed.add if may_go else self._unplanned.add)(ref)
 
-    def _ask_again(self, session: Session) -> set[ArtifactRef]:
+    def _ask_again(self, session: Session, among: Iterable[ArtifactRef]) -> set[ArtifactRef]:
         """Let absences be confirmed on which a rule may rest by now; which they are."""
-        again = self._doubts.take_counting(session)
+        again = self._doubts.take_counting(session, among)
         for ref in sorted(again):
             self._open.setdefault(ref, set())
             for under in [under for under in self._under.values() if under.has(ref)]:
@@ -305,7 +305,7 @@ class Gathering:
         for (name, visit), result in zip(kept, saved, strict=True):
             self._result.note_visit(name, visit.visit, result)
         self._doubts.note(visit.visit for _, visit in kept)
-        again = self._ask_again(session)
+        again = self._ask_again(session, refs)
         done = [ref for ref in refs if ref not in again]
         for ref in done:
             self._result.note_artifact(ref)

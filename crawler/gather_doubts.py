@@ -37,9 +37,9 @@ class Doubts:
             state.visit.ref for state in load_states(session, repositories) if state.visit.doubtful
         }
 
-    def take_counting(self, session: Session) -> set[ArtifactRef]:
-        """Those on whose absence a rule may rest by now, each once."""
-        open_ones = self._doubtful - self._asked_again
+    def take_counting(self, session: Session, among: Iterable[ArtifactRef]) -> set[ArtifactRef]:
+        """Those of some artifacts on whose absence a rule may rest by now, each once."""
+        open_ones = self._doubtful.intersection(among) - self._asked_again
         if not open_ones:
             return set()
         counting = open_ones - load_only_mentioned(session, open_ones)
