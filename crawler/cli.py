@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from crawler.heap import give_up_memory_at_once
 from crawler.terminal import json_text, safe
 from pipelines.errors import OpennessError
 
@@ -166,6 +167,8 @@ def main(arguments: list[str] | None = None) -> None:
     if code in (INTERRUPTED, TERMINATED) and threading.active_count() > 1:
         # Threads of a cut-off crawl may still be waiting for an answer; we do not.
         os._exit(code)
+    if arguments is None:
+        give_up_memory_at_once()
     sys.exit(code)
 
 

@@ -92,7 +92,7 @@ def _tell(
     code = report["exit_code"] if error is None else exit_code_of(error)
     # First, and again at the end: whoever told us to end may not wait until all is sent.
     _write(path, report, code)
-    if _is_watched(error):
+    if _is_watched(error) or not settings.channels:
         return
     try:
         from crawler.notify import host_name, wants
@@ -125,7 +125,7 @@ def _tell_that_there_is_no_report(
             write_failure(path, began, clock(), code)
         except StorageError as problem:
             log.warning("%s", problem)
-    if _is_watched(error):
+    if _is_watched(error) or not settings.channels:
         return
     try:
         from crawler.notify import host_name
@@ -149,11 +149,9 @@ def _send(
     clock: Callable[[], datetime],
     error: BaseException | None,
 ) -> list[dict[str, JsonValue]]:
-    """Send where something is set. SIGTERM means hurry."""
-    from crawler.notify import SEND_SECONDS, channels, send
+    """Send by the channels that are set. SIGTERM means hurry."""
+    from crawler.notify import SEND_SECONDS, send
 
-    if not channels(settings):
-        return []
     hurry = isinstance(error, KeyboardInterrupt)
     sent = send(
         settings,

@@ -288,10 +288,14 @@ class _Night:
 
 
 def _import_ahead() -> None:
-    """What takes long to import and is needed once answers are there: while they are on their way."""
+    """What takes long to get ready and is needed once answers are there: while they are on their way."""
     import crawler.rating
     import crawler.report.aftermath
     import crawler.report.broken  # noqa: F401
+    from pipelines.propose import rules_version
+
+    # It imports all rules, and reads all files that they are made of.
+    rules_version()
 
 
 @contextmanager

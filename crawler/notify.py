@@ -18,14 +18,12 @@ from crawler.notify_mail import send_mail
 from crawler.notify_message import DeliveryError, Message
 from crawler.notify_webhook import post_message
 from crawler.report.verdict import has_news, has_problem
-from crawler.setting_values import Notify
+from crawler.setting_values import Channel, Notify
 from crawler.settings import Settings
 from pipelines.errors import UsageError
 from pipelines.model import JsonValue
 
 log = logging.getLogger(__name__)
-
-MAIL, WEBHOOK = "mail", "webhook"
 
 SEND_SECONDS = 60.0
 """How long sending may take in all, before it is given up."""
@@ -35,7 +33,7 @@ SEND_SECONDS = 60.0
 class Delivery:
     """How sending went by one channel; `reason` is empty where it went well."""
 
-    channel: str
+    channel: Channel
     ok: bool
     reason: str = ""
 
@@ -51,15 +49,9 @@ def wants(notify: Notify, report: Mapping[str, JsonValue]) -> bool:
     return has_problem(report) or (notify is Notify.CHANGES and has_news(report))
 
 
-def channels(settings: Settings) -> list[str]:
-    """The channels that are set, wholly or in part."""
-    mail = settings.mail_to or settings.mail_from or settings.smtp_url
-    return [*([MAIL] if mail else []), *([WEBHOOK] if settings.webhook_url else [])]
-
-
 def missing_settings(settings: Settings) -> list[str]:
     """The variables without which no mail can be sent although others of them are set."""
-    if MAIL not in channels(settings):
+    if "mail" not in settings.channels:
         return []
     values = {
         "OPENNESS_MAIL_TO": settings.mail_to,
@@ -71,7 +63,7 @@ def missing_settings(settings: Settings) -> list[str]:
 
 def require_channel(settings: Settings) -> None:
     """Raises UsageError when nothing can be sent, with what is missing."""
-    if not channels(settings):
+    if not settings.channels:
         raise UsageError(
             "nothing says where to send the report: set OPENNESS_WEBHOOK_URL, or OPENNESS_MAIL_TO, "
             "OPENNESS_MAIL_FROM and OPENNESS_SMTP_URL"
@@ -92,14 +84,14 @@ def send(
 
     Never raises for what a server does, and takes no longer than `seconds`.
     """
-    ways: dict[str, Callable[[], None]] = {
-        MAIL: lambda: _send_mail(settings, message, now, tries),
-        WEBHOOK: lambda: post_message(settings, message, now, tries=tries),
+    ways: dict[Channel, Callable[[], None]] = {
+        "mail": lambda: _send_mail(settings, message, now, tries),
+        "webhook": lambda: post_message(settings, message, now, tries=tries),
     }
-    wanted = channels(settings)
-    results: dict[str, Delivery] = {}
+    wanted = settings.channels
+    results: dict[Channel, Delivery] = {}
 
-    def run(channel: str) -> None:
+    def run(channel: Channel) -> None:
         results[channel] = _tried(channel, ways[channel])
 
     # Daemons: a server that never lets go must not keep the process alive.
@@ -121,7 +113,7 @@ def send(
     return done
 
 
-def _tried(channel: str, way: Callable[[], None]) -> Delivery:
+def _tried(channel: Channel, way: Callable[[], None]) -> Delivery:
     try:
         way()
     except DeliveryError as error:

@@ -6,12 +6,17 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import SecretStr
 
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*")
 """A plain mail address, without a name and without angle brackets."""
+
+
+Channel = Literal["mail", "webhook"]
+"""By what a report is sent."""
 
 
 class Notify(StrEnum):

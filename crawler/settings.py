@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 
 from crawler.review_settings import ReviewSettings
 from crawler.setting_values import (
+    Channel,
     Notify,
     checked_smtp_url,
     checked_webhook_url,
@@ -323,6 +324,13 @@ class Settings(ReviewSettings):
             return getpass.getuser()
         except (KeyError, OSError, ImportError):
             raise UsageError("OPENNESS_CURATOR is not set, and there is no login name to use") from None
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """By what the report is sent: those that are set, wholly or in part."""
+        mail = self.mail_to or self.mail_from or self.smtp_url
+        found: dict[Channel, bool] = {"mail": bool(mail), "webhook": bool(self.webhook_url)}
+        return tuple([channel for channel, is_set in found.items() if is_set])
 
     def with_changes(self, **values: Any) -> Self:  # whatever the fields are; they are checked again
         """Settings in which some fields, given by name, are others (flags of a command)."""
