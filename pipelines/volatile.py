@@ -61,8 +61,9 @@ LABELLED_COUNTER = re.compile(
            | 浏览量? | 阅读量? | 访问量? | 下载量 | 点赞数? ) \s* [:：#]? \s* \d[\d,.]* (?:\s?[kKmM]\b)?""",
     re.VERBOSE | re.IGNORECASE,
 )
+# What a page says of its own making; that a training took thirty seconds is a fact.
 TIMING = re.compile(
-    r"""\b (?: generated | rendered | loaded | served | built | quer(?:y|ies) | page | took ) (?: \s+ in | \s+ took )? \s+
+    r"""\b (?: (?: generated | rendered | loaded | served | built ) \s+ in | page \s+ took | quer(?:y|ies) (?: \s+ (?:in|took) )? ) \s+
          \d+(?:\.\d+)? \s? (?: ms | milliseconds? | s | secs? | seconds? ) \b""",
     re.VERBOSE | re.IGNORECASE,
 )
