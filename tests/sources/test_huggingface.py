@@ -163,7 +163,9 @@ def test_visits_and_lists_share_the_turns_at_the_hub(case: Any, tools: Any) -> N
         visits = case.visit(None, *refs, max_workers=6, turns=turns)
     assert len(visits) == 12
     assert all(found.result().failure for found in lists)
-    assert (turns.taken, turns.most) == (len(case.service.asked), 2)
+    # A connection that breaks before the service hears anything is tried again, in another turn.
+    assert turns.taken >= len(case.service.asked) >= 16
+    assert turns.most == 2
 
 
 def test_a_renamed_model_is_followed(case: Any, tools: Any) -> None:
