@@ -22,7 +22,8 @@ the program, the rating and the report around that.
 What the required figures do not tell apart is told beside them. A night computes, and so does the
 server, on the same cores; other programs may, too. The core seconds of the night (its wall time by the
 cores of the machine) are divided into those of the night with all its processes, of the server, of
-everybody else (what they take makes the night longer) and those that were idle: nothing but waiting.
+everybody else and of the host of a virtual machine, which gave them to others (what these two take makes
+the night longer), and those that were idle: nothing but waiting.
 "Least possible for computing" is what the night and the server have computed, spread over all cores:
 no night that computes as much can be quicker on this machine, however it waits.
 """
@@ -107,15 +108,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """CPU seconds of the server, of everybody on the machine (the server included), and of nobody."""
+    """CPU seconds of the server, of everybody on the machine (the server included), of its host, and of nobody."""
 
     server: float
     busy: float
+    stolen: float
     idle: float
 
     def since(self, before: Machine) -> Machine:
         return Machine(
-            server=self.server - before.server, busy=self.busy - before.busy, idle=self.idle - before.idle
+            server=self.server - before.server,
+            busy=self.busy - before.busy,
+            stolen=self.stolen - before.stolen,
+            idle=self.idle - before.idle,
         )
 
     @classmethod
@@ -124,10 +129,13 @@ class Machine:
         own = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
         total = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
         ticks = os.sysconf("SC_CLK_TCK")
-        # The fourth and fifth are idle, and idle while something is written or read.
-        idle = sum(total[3:5])
+        # The fourth and fifth are idle, and idle while something is written or read; the eighth is stolen.
+        idle, stolen = sum(total[3:5]), total[7]
         return cls(
-            server=(int(own[11]) + int(own[12])) / ticks, busy=(sum(total) - idle) / ticks, idle=idle / ticks
+            server=(int(own[11]) + int(own[12])) / ticks,
+            busy=(sum(total) - idle - stolen) / ticks,
+            stolen=stolen / ticks,
+            idle=idle / ticks,
         )
 
 
@@ -146,6 +154,7 @@ def computing(done: Done, machine: Machine, cores: int, *, least: Any) -> dict[s
         "CPU seconds of the night": done.cpu,
         "CPU seconds of the server": machine.server,
         "CPU seconds of everybody else": max(0.0, machine.busy - computed),
+        "CPU seconds that the machine's host took": machine.stolen,
         "core seconds of waiting": machine.idle,
         "least possible for computing": computed / cores,
         "wall time as a multiple of whichever is larger": done.seconds / max(least, computed / cores),
