@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -195,7 +195,7 @@ class _Night:
                 also_read=begun.also_read,
                 progress=self.progress,
                 result=self.gathered,
-                meanwhile=_import_ahead,
+                meanwhile=_get_ready,
                 all_found=self.ask_for_lists,
             )
             gathering.go(tuple(dict.fromkeys([*allotment.plan.order, *begun.slugs])))
@@ -287,15 +287,17 @@ class _Night:
         return report
 
 
-def _import_ahead() -> None:
+def _get_ready() -> None:
     """What takes long to get ready and is needed once answers are there: while they are on their way."""
     import crawler.rating
     import crawler.report.aftermath
     import crawler.report.broken  # noqa: F401
     from pipelines.propose import rules_version
 
-    # It imports all rules, and reads all files that they are made of.
-    rules_version()
+    # It imports all rules, and reads all files that they are made of. A broken rule is told by whoever rates; what
+    # is gathered meanwhile is not lost by it.
+    with suppress(Exception):
+        rules_version()
 
 
 @contextmanager

@@ -510,6 +510,16 @@ def test_a_rule_that_breaks_off_costs_one_project_and_is_told(runs: World, monke
     assert result.report["projects"] == 5
 
 
+def test_rules_that_cannot_be_loaded_cost_nothing_that_was_gathered(runs: World, monkeypatch) -> None:
+    def fail() -> str:
+        raise RuntimeError("a broken rule")
+
+    monkeypatch.setattr("pipelines.propose.rules_version", fail)
+    result = run(runs.context, "crawl")
+    assert result.exit_code == 0
+    assert runs.rows("SELECT count(*) FROM run_projects") == [(6,)]
+
+
 def test_a_report_that_cannot_be_stored_does_not_hide_why_the_run_ended(runs: World, monkeypatch) -> None:
     def full(self, body):
         raise StorageError("the archive cannot be written: No space left on device")
