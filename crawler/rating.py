@@ -148,7 +148,7 @@ def _rate(context: Context, projects: Sequence[Project], inputs: Inputs, run_id:
     """Propose ratings for a few projects, store what is new, and note that the run is done with them."""
     with session_scope(context.engine) as session:
         sets = load_sets(session, projects, inputs)
-    told = [gist for evidence in sets for gist in gists(evidence, context.rubric)]
+    told = gists(sets, context.rubric)
     digests = {project.slug: inputs.digest(project, context.rubric) for project in projects}
     claims = {
         (evidence.project.slug, found.dimension): found.claim

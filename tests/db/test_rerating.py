@@ -58,9 +58,9 @@ def rated(monkeypatch):
     """The slugs of the projects to which the rules were applied."""
     slugs = []
 
-    def watched(evidence, rubric):
-        slugs.append(evidence.project.slug)
-        return gists(evidence, rubric)
+    def watched(sets, rubric):
+        slugs.extend([evidence.project.slug for evidence in sets])
+        return gists(sets, rubric)
 
     monkeypatch.setattr(rating, "gists", watched)
     return slugs
@@ -142,7 +142,7 @@ def test_another_version_of_a_rule_or_of_the_rubric_is_new(context, desk, rated,
 
 
 def test_what_the_rules_broke_off_over_is_not_noted_as_rated(context, desk, monkeypatch):
-    def broken(evidence, rubric):
+    def broken(sets, rubric):
         raise ArithmeticError("a rule divided by nothing")
 
     desk.later()
