@@ -235,7 +235,10 @@ def _distance(ref: ArtifactRef, role: Role, item: Evidence, source_role: Role, o
     if role is Role.CODE or (_is_own(ref, owners) and ref.kind is not ArtifactKind.HF_MODEL):
         return distance
     if ref.kind in (ArtifactKind.ARXIV, ArtifactKind.PYPI) or role is Role.PAPER:
-        return distance + (0 if item.value.get("topic") == "citation" or item.value.get("own") else 2)
+        # What is to be cited comes before what a list of publications holds.
+        if item.value.get("bibtex") or item.value.get("own"):
+            return distance
+        return distance + (1 if item.value.get("topic") == "citation" else 2)
     if ref.kind is ArtifactKind.HF_DATASET:
         return distance + 1
     if ref.kind is ArtifactKind.WEB:

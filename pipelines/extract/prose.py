@@ -41,7 +41,10 @@ MEASURED_OR_COMPARED = re.compile(
     r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
 )
 
-BIBTEX = re.compile(r"eprint\s*=|@\w+\{")
+BIBTEX_ENTRY = re.compile(r"@[A-Za-z]+[ \t]*\{")
+BIBTEX_END = re.compile(r"\n[ \t]*\r?\n|\n[ \t]{0,3}(?:```|~~~|#)")
+"""An empty line, the end of a block of code, or a heading: what follows belongs to no entry that was left unclosed."""
+LONGEST_ENTRY = 4000
 
 _DATA_TOPICS = frozenset(
     {Topic.DATA, Topic.TRAINING, Topic.COLLECTION, Topic.COMPOSITION, Topic.PREPROCESSING}
@@ -107,6 +110,7 @@ def _front_matter(source: Source, document: Document) -> Iterator[Evidence]:
 
 def _links(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     seen: set[tuple[str, str]] = set()
+    cited: set[str] = set()
     for link in document.links:
         ref = None if link.is_image else classify_url(link.url)
         if ref is None or (ref.kind.value, ref.id.lower()) in seen or ref == source.snapshot.ref:
@@ -115,10 +119,18 @@ def _links(source: Source, document: Document, places: _Places) -> Iterator[Evid
             break
         seen.add((ref.kind.value, ref.id.lower()))
         start, end = _line_around(source.text, link.start, link.end)
-        yield _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start)
+        found = _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start)
+        if found.value["bibtex"] and ref.kind is ArtifactKind.ARXIV:
+            cited.add(ref.id)
+        yield found
     for arxiv_id, start, end in find_arxiv_ids(source.text):
-        if (ArtifactKind.ARXIV.value, arxiv_id) not in seen:
-            if len(seen) >= 2 * LINKS:
+        is_new = (ArtifactKind.ARXIV.value, arxiv_id) not in seen
+        # A paper that prose names first and that is to be cited at the end is told both ways.
+        is_cited = arxiv_id not in cited and _is_in_bibtex(source.text, start)
+        if is_cited:
+            cited.add(arxiv_id)
+        if is_new or is_cited:
+            if is_new and len(seen) >= 2 * LINKS:
                 break
             seen.add((ArtifactKind.ARXIV.value, arxiv_id))
             around = _line_around(source.text, start, end)
@@ -145,9 +157,7 @@ def _link(
 ) -> Evidence:
     topics = places.topics(position)
     passage = source.text[start:end]
-    begin, behind = max(0, position - 400), position + 20
-    may_be_bibtex = any(source.text.find(sign, begin, behind) >= 0 for sign in ("@", "eprint"))
-    in_bibtex = may_be_bibtex and BIBTEX.search(source.text, begin, behind) is not None
+    in_bibtex = _is_in_bibtex(source.text, position)
     return source.quote(
         "link",
         start,
@@ -159,6 +169,19 @@ def _link(
         own=bool(FIRST_PERSON.search(passage)),
         bibtex=in_bibtex,
     )
+
+
+def _is_in_bibtex(text: str, position: int) -> bool:
+    """Does a position stand in an entry of BibTeX: behind where one begins, and before its brackets close?"""
+    begin = max(0, position - LONGEST_ENTRY)
+    at = text.rfind("@", begin, position)
+    while at >= 0:
+        entry = BIBTEX_ENTRY.match(text, at)
+        if entry is not None and entry.end() <= position:
+            is_open = text.count("{", at, position) > text.count("}", at, position)
+            return is_open and BIBTEX_END.search(text, entry.end(), position) is None
+        at = text.rfind("@", begin, at)
+    return False
 
 
 def _line_around(text: str, start: int, end: int) -> tuple[int, int]:

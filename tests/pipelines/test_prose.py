@@ -213,6 +213,26 @@ def test_an_entry_to_cite_is_told_from_a_link_in_passing(extracted) -> None:
 # --- statements, licences, installs ---------------------------------------------------------------
 
 
+def test_what_follows_an_entry_of_bibtex_is_not_in_it(extracted) -> None:
+    text = "## Citation\n\n@article{sorrel,\n  title={Sorrel}\n}\n\nIt is smaller than [others](https://arxiv.org/abs/2201.00007).\n"
+    (link,) = values(readme(extracted, text), "link")
+    assert not link["bibtex"]
+
+
+def test_a_long_list_of_authors_does_not_end_an_entry(extracted) -> None:
+    authors = " and ".join(f"Finch, Robin{number}" for number in range(60))
+    text = f"## Citation\n\n```\n@article{{sorrel,\n  author={{{authors}}},\n  url={{https://arxiv.org/abs/2401.00001}}\n}}\n```\n"
+    assert values(readme(extracted, text), "link")[0]["bibtex"]
+
+
+def test_a_paper_that_is_named_first_and_cited_later_is_told_both_ways(extracted) -> None:
+    cite = (
+        "```bibtex\n@article{sorrel,\n  title={Sorrel},\n  url={https://arxiv.org/abs/2401.00001}\n}\n```\n"
+    )
+    text = f"# Sorrel\n\nSee [how](https://arxiv.org/abs/2401.00001).\n\n## Citation\n\n{cite}\n{cite}"
+    assert [link["bibtex"] for link in values(readme(extracted, text), "link")] == [False, True]
+
+
 def test_a_sentence_is_quoted_whole(extracted) -> None:
     found = readme(extracted, "It is new. The *training data* will not be\nreleased. It is green.\n")
     (item,) = (item for item in found if item.kind == "statement" and item.value["says"] == "withheld")
