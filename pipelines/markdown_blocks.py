@@ -121,6 +121,17 @@ def _plain_beginning(state: StateBlock, first: int, last: int, silent: bool) -> 
     return _text_lines(state, first, last, silent)
 
 
+UNDERLINES = {"~": "h3", "^": "h4", '"': "h5"}
+"""Further marks that reStructuredText underlines headings with. Markdown would take the tildes for a fence."""
+
+
+def _underlines(source: str, start: int, end: int, begin: int, behind: int) -> bool:
+    """Is a line nothing but one mark, as long as the line above it?"""
+    line = source[begin:behind].rstrip()
+    over = len(line) - len(source[start:end].rstrip())
+    return 0 <= over <= 2 and len(line) >= 4 and not line.strip(line[0])
+
+
 def _text_lines(state: StateBlock, first: int, last: int, silent: bool) -> bool:
     """A rule of markdown-it: a paragraph or an underlined heading, as its own two rules find them.
 
@@ -144,6 +155,14 @@ def _text_lines(state: StateBlock, first: int, last: int, silent: bool) -> bool:
                     _push(state, "heading", "h1" if mark == "=" else "h2", first, number + 1)
                     state.parentType = before
                     return True
+            if (
+                mark in UNDERLINES
+                and number == first + 1
+                and _underlines(source, begins[first] + shifts[first], ends[first], position, ends[number])
+            ):
+                _push(state, "heading", UNDERLINES[mark], first, number + 1)
+                state.parentType = before
+                return True
             if mark in BLOCK_BEGINS and any(rule(state, number, last, True) for rule in others):
                 break
         number += 1

@@ -375,3 +375,22 @@ def test_the_patterns_leave_other_things_alone() -> None:
     assert not markdown_links.HTML_TAG.search("a < b > c")
     assert markdown_links.plain("snake_case_name and 2*3*4x") == "snake_case_name and 234x"
     assert not front_matter.FRONT_MATTER.match("a\n---\nb: c\n---\n")
+
+
+def test_headings_may_be_underlined_as_in_restructured_text() -> None:
+    text = "Sorrel\n======\n\nUsage\n-----\n\nFirst.\n\nTraining data\n~~~~~~~~~~~~~\n\nSecond.\n\nMore\n^^^^\n\nLast.\n"
+    document = parse_markdown(text)
+    assert [(section.level, section.title) for section in document.sections] == [
+        (1, "Sorrel"),
+        (2, "Usage"),
+        (3, "Training data"),
+        (4, "More"),
+    ]
+    assert not document.code_blocks
+
+
+def test_tildes_below_a_text_of_another_length_are_a_fence() -> None:
+    for text in ("Run it:\n~~~\ncode\n~~~\n", "Run it like this:\n~~~~ sh\ncode\n~~~~\n"):
+        document = parse_markdown(text)
+        assert not document.sections
+        assert len(document.code_blocks) == 1
