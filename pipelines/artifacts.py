@@ -93,10 +93,11 @@ def linked_artifacts(
 
 DERIVED_FROM = re.compile(
     r"""
-    (?:\b(?:(?:instruction[-\s])?fine[-\s]?tun(?:ed|e|ing)|initiali[sz]ed|built|derived|based|distilled|adapted|aligned|quanti[sz]ed
-          |(?:continued?|further)[-\s](?:pre-?)?train(?:ed|ing))\b
+    (?:\b(?:(?:instruction[-\s])?fine[-\s]?tun(?:ed|e|ing)|initiali[sz]ed|buil(?:t|ds?|ding)|derived|based|distilled|adapted|aligned|quanti[sz]ed
+          |(?:continued?|continual(?:ly)?|further)[-\s](?:pre-?)?train(?:ed|ing))\b
        (?:(?!\bthan\b|\blike\b)[^.;!?\n]){0,50}?\b(?:from|on|upon|of|with)\b
      | \b(?:base\s+model|finetuned\s+from(?:\s+model)?|parent\s+model)\b\W{0,8}
+     | \b(?:adapters?\s+(?:for|of)|(?:chat|instruct(?:ion[-\s]tuned)?|merged|quanti[sz]ed)\s+(?:version|variant)\s+of|backbone(?:\s+model)?\s*(?:is|:)|instruction[-\s]tuning)
      | (?:基于|以)
     )
     (?:(?!\b(?:dataset|data|corpus|than|like|library|using)\b)[^.;!?\n]){0,50}$
@@ -194,7 +195,27 @@ def _owners(project: Project) -> frozenset[str]:
 
 
 def _is_own(ref: ArtifactRef, owners: frozenset[str]) -> bool:
-    return "/" in ref.id and ref.id.split("/", 1)[0].lower() in owners
+    """Is it under one of the makers' accounts? They are not always spelt alike on both hosts."""
+    owner, _, name = ref.id.lower().partition("/")
+    if not name:
+        return False
+    if owner in owners:
+        return True
+    if ref.kind is not ArtifactKind.GITHUB:
+        return False
+    mine = {_plain(one) for one in owners}
+    # A repository that is called as the account on the other host: "somebody/model" and "model/model-7b".
+    return _plain(name) in mine or any(_alike(_plain(owner), one) for one in mine)
+
+
+def _plain(account: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", account)
+
+
+def _alike(one: str, other: str) -> bool:
+    """The same but for what stands before or behind: "quillwort" and "quillwortai"."""
+    shorter, longer = sorted((one, other), key=len)
+    return len(shorter) >= 5 and (longer.startswith(shorter) or longer.endswith(shorter))
 
 
 def _role(ref: ArtifactRef, item: Evidence, source_role: Role, owners: frozenset[str]) -> Role:

@@ -71,7 +71,10 @@ def find_corpora(text: str) -> Iterator[tuple[Corpus, int, int]]:
 
 def is_pretraining_corpus(name: str) -> bool:
     """Is a dataset's identifier the name of a body of text that models are pretrained on?"""
-    return _bare(name) in _pretraining()
+    bare = _bare(name)
+    return bare in _pretraining() or any(
+        bare.startswith(known) and VERSION.fullmatch(bare, len(known)) for known in _pretraining()
+    )
 
 
 @lru_cache(maxsize=1)
@@ -79,6 +82,10 @@ def _pretraining() -> frozenset[str]:
     return frozenset(
         _bare(name) for corpus in all_corpora() if corpus.use == "pretraining" for name in corpus.names
     )
+
+
+VERSION = re.compile(r"(?:v?\d[\d.]*[bkmt]?|data|dedup(?:ed|licated|lication)?|baseline|samples?|edu|en)+")
+"""What may follow a corpus's name in an identifier: how much of it, which version ("SlimPajama-627B")."""
 
 
 def _bare(name: str) -> str:

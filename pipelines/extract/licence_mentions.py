@@ -118,6 +118,8 @@ NON_COMMERCIAL = re.compile(
     | \bnon-?\s?commercial (?:\s+\w+){0,2}? \s+ licen[cs]e
     | \b(?:can|may|must|should|shall|do|is|are)\s*(?:not|n['’]t)\s+(?:\w+\s+){0,3}?(?:for|in)\s+(?:any\s+)?commercial
     | \b(?:can|may|must|should|shall)\s*(?:not|n['’]t)\s+be\s+(?:\w+\s+){0,2}?commercially
+    | \b(?:can|may|must|should|shall|do)\s*(?:not|n['’]t)\s+(?:\w+\s+){1,4}?commercially\b
+    | \b(?:not|n['’]t)\s+(?:permit|allow)(?:s|ted|ed)?\s+(?:any\s+)?commercial
     | \bcommercial\s+(?:use|usage|purposes?|applications?)(?:\s+\w+){0,7}?,?\s+(?:is|are)\s+(?:\w+\s+)?(?:prohibited|forbidden|not\s+(?:allowed|permitted)|disallowed)
     | \b(?:no|prohibits?|forbids?|prohibiting|forbidding)\s+(?:any\s+)?commercial\s+(?:use|usage|applications?)
     | (?:不得|不可|禁止|不能|不允许)(?:将[^。；\n]{0,20})?(?:用于)?(?:任何)?(?:形式的)?商(?:业|用)
@@ -129,7 +131,7 @@ NON_COMMERCIAL = re.compile(
 RESEARCH_ONLY = re.compile(
     r"""
       \b(?:academic|research|educational|learning|scientific) (?:\s*(?:,|/|and|or|&)?\s*\w+){0,3}? \s+ only\b
-    | \b(?<!not\s)(?:only|solely|exclusively|strictly)\s+(?:be\s+)?(?:\w+\s+){0,3}?for\s+(?:\w+\s+){0,2}?(?:academic|research|educational)\b
+    | \b(?<!not\s)(?:only|solely|exclusively|strictly)\s+(?:be\s+)?(?:\w+\s+){0,3}?(?:for|in)\s+(?:\w+\s+){0,2}?(?:academic|research|educational)\b
     | \b(?:limited|restricted)\s+to\s+(?:\w+\s+){0,2}?(?:academic|research)\b
     | \bnot\s+be\s+used\s+(?:outside\s+(?:of\s+)?|other\s+than\s+for\s+)(?:\w+\s+)?research
     | (?:仅|只)(?:可|能|限|供|应|作|做|做为|作为|用){1,3}(?:应用于|用于|于|用作|作为)?[^。；;，,\n]{0,12}?(?:研究|学习|学术)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -39,6 +40,14 @@ LABELLED_LINE = re.compile(
 """A line such as "- **Training data:** ten billion words": a section of one line."""
 
 
+TITLED_BY_NAME = re.compile(r"card|file:readme[^/]*", re.IGNORECASE)
+"""Parts whose title is the name of a model or project. A README of a folder is titled by what it is about."""
+COMMAND = re.compile(
+    r"`*\s*(?:\$\s+)?(?:python[\d.]*|torchrun|deepspeed|accelerate|bash|sh|sbatch|srun|git|make|docker|\./[\w./-]+)\s+\S+\s+\S"
+)
+"""Code within a line that is a command: a program with at least two words behind it."""
+
+
 class Substance(NamedTuple):
     """What there is of a text: words, CJK characters, entries of lists and tables, words that address the reader."""
 
@@ -56,11 +65,15 @@ class _Stretches:
         self._code = [(block.start, block.end) for block in document.code_blocks]
         self._code_starts = [start for start, _ in self._code]
         self._code_ends = [end for _, end in self._code]
+        self._commands = [start for start, end in document.inline_code if COMMAND.match(text, start, end)]
         self._found: dict[tuple[int, int], Substance] = {}
 
     def has_code(self, start: int, end: int) -> bool:
-        """Does code begin in a stretch?"""
-        return bisect_left(self._code_starts, start) < bisect_left(self._code_starts, end)
+        """Does a block of code begin in a stretch, or does a command stand in its text?"""
+        return any(
+            bisect_left(starts, start) < bisect_left(starts, end)
+            for starts in (self._code_starts, self._commands)
+        )
 
     def text(self, start: int, end: int) -> str:
         """A stretch of text without the code blocks in it."""
@@ -87,10 +100,11 @@ class _Stretches:
 def extract_sections(source: Source, document: Document) -> Iterator[Evidence]:
     """Sections whose headings name a topic, then lines that are labelled with one."""
     stretches = _Stretches(source.text, document)
-    for section, found in _telling_sections(document.sections, stretches):
+    titled_by_name = bool(TITLED_BY_NAME.fullmatch(source.snapshot.part))
+    for section, found in _telling_sections(document.sections, stretches, titled_by_name):
         words = found.words + found.signs // 2
         is_template = words < 40 and bool(TEMPLATE.search(stretches.text(section.body_start, section.end)))
-        for topic in topics_of(section.title):
+        for topic in _topics(section, stretches):
             yield source.quote(
                 "section",
                 section.start,
@@ -120,15 +134,53 @@ def extract_sections(source: Source, document: Document) -> Iterator[Evidence]:
                 )
 
 
+_SET_UP = re.compile(
+    r"learning[ _-]?rate|\blr\b|batch[ _-]?size|\bepochs?\b|warm-?\ ?up|weight[ _-]?decay|optimi[sz]er|\bbetas?\b|\badamw?\b|学习率|批次|优化器|轮数",
+    re.IGNORECASE,
+)
+_BUILD = re.compile(
+    r"\blayers\b|\bheads\b|\bhidden\b|d_model|\bembedding\b|vocab|context|sequence length|head_dim|n_layers|层数|词表|注意力头",
+    re.IGNORECASE,
+)
+_SEVERAL = 3
+
+
+def _topics(section: Section, stretches: _Stretches) -> tuple[Topic, ...]:
+    """What the heading names; in a section on training also what its own tables and lists tell."""
+    named = topics_of(section.title)
+    if not {Topic.TRAINING, Topic.ARCHITECTURE, Topic.HYPERPARAMETERS} & set(named):
+        return named
+    text = stretches.text(section.body_start, section.own_end)
+    rows = "\n".join(line for line in text.split("\n") if TABLE_ROW.match(line) or LIST_ITEM.match(line))
+    more = [
+        topic
+        for topic, words in ((Topic.HYPERPARAMETERS, _SET_UP), (Topic.ARCHITECTURE, _BUILD))
+        if topic not in named and len({match[0].lower() for match in words.finditer(rows)}) >= _SEVERAL
+    ]
+    return (*named, *more)
+
+
+def _is_title(number: int, sections: Sequence[Section]) -> bool:
+    """Is a heading the document's title, with all that follows below it?"""
+    return number == 0 and len(sections) > 2 and sections[0].end >= sections[-1].end
+
+
 def _telling_sections(
-    sections: Sequence[Section], stretches: _Stretches
+    sections: Sequence[Section], stretches: _Stretches, titled_by_name: bool
 ) -> Iterator[tuple[Section, Substance]]:
-    """The first sections whose headings name a topic, each with what there is of it and of those within it."""
+    """The first sections whose headings name a topic, each with what there is of it and of those within it.
+
+    A title that is the name of a project ("Sorrel Chat", "RLHF Tools") speaks for what stands between
+    it and the next heading, not for the whole document.
+    """
     starts = [section.start for section in sections]
     telling = (number for number, section in enumerate(sections) if topics_of(section.title))
     for number in islice(telling, SECTIONS):
         section = sections[number]
         found = [stretches.substance(section.body_start, section.own_end)]
+        if titled_by_name and _is_title(number, sections):
+            yield replace(section, end=section.own_end), found[0]
+            continue
         # Levels are few, so that no stretch is added up often.
         for inner in sections[number + 1 : bisect_left(starts, section.end)]:
             found.append(stretches.substance(inner.start, inner.body_start))

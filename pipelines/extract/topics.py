@@ -36,27 +36,76 @@ class Topic(StrEnum):
 
 
 _HEADINGS: dict[Topic, str] = {
-    Topic.DATA: r"\bdata\b|\bdata\ ?sets?\b|\bcorp(?:us|ora)\b|数据(?!结构)|语料",
-    Topic.COLLECTION: r"""collection|curation|data\ sources?|source\ data|dataset\ creation|annotat|labell?ing|provenance
-        |motivation|how\ (?:was|were)\ (?:the\ )?data|数据来源|采集|收集|标注|数据生成|data\ generation|generation\ process""",
-    Topic.PREPROCESSING: r"pre-?process|clean(?:ing|ed)\b|filter|dedup|decontaminat|tokeni[sz]|预处理|清洗|去重",
-    Topic.COMPOSITION: r"""data\ (?:fields|instances|splits|format|structure|summary|statistics|composition|mix)
-        |dataset\ (?:structure|summary|description|statistics|composition|overview)|composition|supported\ tasks|数据格式|字段""",
-    Topic.TRAINING: r"\b(?:pre-?|re-?)?train(?:ing|ed)?\b|fine-?\ ?tun|\brlhf\b|\bsft\b|\bdpo\b|\bppo\b|alignment|reward\ model|预训练|训练|微调|精调",
-    Topic.HYPERPARAMETERS: r"hyper-?\ ?param|training\ (?:config|param|setting|set-?up|arguments|recipe)|超参|训练参数",
-    Topic.ARCHITECTURE: r"""architectur|model\ (?:structure|spec|config|size|design|parameters)|technical\ (?:spec|detail)
-        |objective|模型结构|模型架构|架构|技术细节|实现细节""",
-    Topic.COMPUTE: r"compute|hardware|infrastructure|environmental|carbon|energy|\bgpus?\b(?!\ +(?:inference|usage))|算力|硬件|环境影响|碳",
-    Topic.EVALUATION: r"evaluat|benchmark|\bresults?\b|performance|metrics|leaderboard|comparison|评测|评估|测评|效果|性能|对比",
-    Topic.INTENDED_USE: r"""intended|\buses\b|(?<!some\ )(?<!example\ )\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use|misuse|out[-\ ]of[-\ ]scope
-        |applications|who\ should|用途|使用范围|适用场景|应用场景""",
-    Topic.LIMITATIONS: r"limitation|known\ (?:issue|problem)|risks?\b|\bbias|ethic|safety|responsib|considerations|caveat|harm|toxicity|warning|disclaimer|局限|限制|风险|偏见|免责|伦理|安全",
-    Topic.LICENCE: r"licen[cs]|terms\ of\ use|copyright|usage\ policy|许可|协议|授权|版权|(?<!免责)声明",
+    Topic.DATA: r"""
+        \bdata\b|\bdata\ ?sets?\b|\bcorp(?:us|ora)\b|\btrained\ on\W*$|training[-\ ](?:sets?\b|mix)
+        |数据(?!结构)|语料
+        |\bdatos\b|\bdonnées\b|\bdaten(?:satz|sätze)?\b|データ|데이터""",
+    Topic.COLLECTION: r"""
+        collection|curation|data\ sources?|source\ data|dataset\ creation|annotat|labell?ing|provenance|motivation
+        |how\ (?:was|were)\ (?:the\ )?data|acquisition|\bgathered\b|\bsourcing\b|origins?\ of\b|data\ generation|generation\ process
+        |\bwhere\ (?:do|does|did|is|are)\b.{1,40}\bfrom\b|\bhow\ (?:we|the)\ (?:\w+\ ){0,2}(?:built|made|created|collected|gathered|was|were)\b.{0,40}data
+        |\bdata\ ?sheets?\b|\bdata\ statements?\b|source\ language\ producers
+        |数据来源|采集|收集|标注|数据生成
+        |recopilaci|\bcollecte\b|datenerhebung|収集|수집""",
+    Topic.PREPROCESSING: r"""
+        pre-?process|clean(?:ing|ed)\b|filter|dedup|decontaminat|tokeni[sz]
+        |预处理|清洗|去重
+        |preprocesa|limpieza|prétraitement|vorverarbeitung|前処理|전처리""",
+    Topic.COMPOSITION: r"""
+        data\ (?:fields|instances|splits|format|structure|summary|statistics|composition|mix)
+        |dataset\ (?:structure|summary|description|statistics|composition|overview)|composition|supported\ tasks
+        |data(?:set)?\ contents|what\ is\ in\ the\ (?:data|corpus)|mixture\ weights
+        |数据格式|字段""",
+    Topic.TRAINING: r"""
+        \b(?:pre-?|re-?)?train(?:ing|ed)?\b|fine-?\ ?tun|instruct(?:ion)?[-\ ]tun|\brlhf\b|\bsft\b|\bdpo\b|\bppo\b|\bgrpo\b|alignment|reward\ model
+        |预训练|训练|微调|精调
+        |entrenamiento|entra[iî]nement|\btrainings|学習|학습|훈련""",
+    Topic.HYPERPARAMETERS: r"""
+        hyper-?\ ?param|\bhparams?\b|optimi[sz]er\ (?:settings|config|param)|training\ (?:config|param|setting|set-?up|arguments|recipe)
+        |(?:config\w*|settings|parameters)\ (?:\w+\ )?for\ (?:\w+-?)?train
+        |超参|训练参数""",
+    Topic.ARCHITECTURE: r"""
+        architectur|model\ (?:structure|spec|config|size|design|parameters)|technical\ (?:spec|detail)|objective
+        |network\ (?:structure|design|layout)|under\ the\ hood|how\ (?:it|the\ model)\ works|design\ choices
+        |模型结构|模型架构|架构|技术细节|实现细节""",
+    Topic.COMPUTE: r"""
+        comput(?:e\b|ing\ (?:resources|infra)|ation\b)|\bco2\b|hardware(?!\ +(?:requirement|need))|infrastructure|environmental|carbon|energy
+        |\bgpus?\b(?!\ +(?:inference|usage))
+        |算力|硬件(?!需求|要求)|环境影响|碳""",
+    Topic.EVALUATION: r"""
+        evaluat|\bevals?\b|benchmark|\bresults?\b|\bscores?\b|\bexperiments?\b|\bhow\ (?:good|well)\b|performance|metrics|leaderboard|comparison
+        |评测|评估|测评|效果|性能|对比
+        |evaluaci|évaluation|bewertung|resultados|résultats|ergebnisse|評価|평가""",
+    Topic.INTENDED_USE: r"""
+        intended|\buses\b|(?<!some\ )(?<!example\ )\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use
+        |misuse|out[-\ ]of[-\ ]scope|\bpurpose\b|\bwhat\b.{1,30}\b(?:is|can\ be|be\ used|are)\ for\b|\bwho\ is\b.{1,30}\bfor\b
+        |\bnot\ (?:be\ used|suitable|intended|meant)\ for\b|suitable\ (?:for|use)|applications|who\ should
+        |用途|使用范围|适用场景|应用场景
+        |usos?\ previstos?|utilisation\ prévue|verwendungszweck|想定""",
+    Topic.LIMITATIONS: r"""
+        limitation|known\ (?:issue|problem)|risks?\b|\bbias|ethic|safety|responsib|considerations|caveat|shortcoming|weakness|pitfall|drawback
+        |failure\ (?:mode|case)|watch\ out|\b(?:can\ ?not|can['’]t)\ do\b|harm|toxicity|warning|disclaimer
+        |局限|限制|风险|偏见|免责|伦理|安全
+        |limitaci|\blimites\b|sesgos|\bbiais\b|einschränkung|制限|制約|한계""",
+    Topic.LICENCE: r"""
+        licen[cs]|terms\ of\ use|^\W*(?:legal|terms)(?:\ (?:and\ conditions|information|notices?))?\W*$|copyright|usage\ policy
+        |许可|协议|授权|版权|(?<!免责)声明
+        |lizenz|ライセンス|라이선스""",
     Topic.CITATION: r"\bcit(?:e|ing|ation)|bibtex|\bpapers?\b|publication|technical\ report|\breferences?\b|引用|论文",
-    Topic.USAGE: r"\busage\b|how\ to\ (?:use|run|get\ started)|get(?:ting)?\ started|quick\ ?-?start|inference|\brun(?:ning)?\b|deploy|\bdemo\b|examples?|tutorial|chat\b|\bgenerat(?:e|ion|ing)|使用|推理|部署|快速|运行|示例|教程",
-    Topic.INSTALLATION: r"install|set-?\ ?up\b|requirements?|dependenc|environment\b|安装|环境(?!影响)|依赖",
-    Topic.API: r"\bapis?\b|serving|(?:api|rest|http|inference|model)\ server|endpoint|接口|服务",
+    Topic.USAGE: r"""
+        \busage\b|\btry\ it\b|\buse\ (?:it|with|in)\b|prompt\ (?:format|template)|how\ to\ (?:use|run|get\ started)|get(?:ting)?\ started
+        |quick\ ?-?start|inference|\brun(?:ning)?\b|deploy|\bdemo\b|examples?|tutorial|chat\b|\bgenerat(?:e|ion|ing)
+        |使用|推理|部署|快速|运行|示例|教程
+        |cómo\ usar|\buso\b(?!\ previsto)|\butilisation\b(?!\ prévue)|verwendung\b|使い方|사용""",
+    Topic.INSTALLATION: r"""
+        install|set-?\ ?up\b|requirements?|prerequisites?|from\ source\b|dependenc|environment\b
+        |安装|环境(?!影响)|依赖
+        |instalaci|インストール|설치""",
+    Topic.API: r"""
+        \bapis?\b|serving|(?:api|rest|http|inference|model)\ server|web\ service|(?:openai|http)[-\ ]compatible|endpoint
+        |接口|服务""",
 }
+"""What headings say: in English first, then in Chinese, then in what else is common."""
 
 HEADINGS: dict[Topic, re.Pattern[str]] = {
     topic: re.compile(pattern, re.VERBOSE | re.IGNORECASE) for topic, pattern in _HEADINGS.items()
@@ -80,6 +129,17 @@ _OF_LIMITATIONS = re.compile(
     re.IGNORECASE,
 )
 """What limitations are of: "Dataset limitations" tells about limitations and does not describe the data."""
+
+_FOR_EXAMPLE = re.compile(
+    r"\((?:e\.\s?g\b|for\s+example|such\s+as|for\s+instance)[^()]*(?:\)|$)", re.IGNORECASE
+)
+"""What a question names as examples: "How is it distributed (e.g., tarball, API)?" is not about an API."""
+
+_OF_PRODUCTS = re.compile(
+    r"\b(?:pre-?|fine-?\ ?|instruct(?:ion)?-?\ ?)?(?:trained|tuned)\b(?=(?:\ +[\w.-]+){0,3}?\ +(?:models?|checkpoints?|weights|variants?)\b)",
+    re.IGNORECASE,
+)
+"""What there is of a model, not how it came about: "Fine-tuned chat models", "Pretrained weights"."""
 
 _CJK = re.compile(r"[\u3400-\u9fff\u3040-\u30ff\uac00-\ud7af]")
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
@@ -107,7 +167,7 @@ def is_instruction(addressed: int, words: int) -> bool:
 @lru_cache(maxsize=4096)
 def topics_of(title: str) -> tuple[Topic, ...]:
     """The topics that a heading names, in the order of Topic."""
-    title = _OF_LIMITATIONS.sub("", title[:300])
+    title = _OF_PRODUCTS.sub("", _FOR_EXAMPLE.sub("", _OF_LIMITATIONS.sub("", title[:300])))
     return tuple(topic for topic, pattern in HEADINGS.items() if pattern.search(title))
 
 

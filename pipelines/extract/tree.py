@@ -64,12 +64,12 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 
 PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
-    (TreeRole.PRETRAINING, _words(r"pre[_-]?train(?:ing|er)?")),
+    (TreeRole.PRETRAINING, _words(r"pre[_-]?train(?:ing|er)?|run[_-](?:clm|mlm)")),
     (TreeRole.TRAINING, _words(r"train|training|trainers?|distill?(?:ation)?")),
     (
         TreeRole.TUNING,
         _words(
-            r"finetun(?:e|ing|er)|fine[_-]tun(?:e|ing)|sft|rlhf|ppo|dpo|orpo|kto|q?lora|reward[_-]?model(?:ing|s)?|rm"
+            r"finetun(?:e|ing|er)|fine[_-]tun(?:e|ing)|tun(?:e|ing)|(?:p|prompt|prefix)[_-]?tun(?:e|ing)|sft|rlhf|ppo|dpo|orpo|grpo|kto|run[_-]clm\w*|q?lora|reward[_-]?model(?:ing|s)?|rm"
             r"|instruct(?:ion)?[_-]?(?:tun(?:e|ing)|fine\w+)|align(?:ment)?"
         ),
     ),
@@ -77,11 +77,14 @@ PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
         TreeRole.DATA_PREPARATION,
         _words(
             r"prepare|preparation|pre[_-]?process(?:ing|or)?|tokenize(?:_data)?|data[_-]?(?:pipeline|processing|prep|loader|gen|generation|collection|utils?)"
-            r"|datasets?|dedup(?:lication|licate)?|clean(?:ing|_data)?|scrape|crawl|collect|generate[_-](?:data|instructions?|prompts?)|convert[_-](?:data|dataset)\w*"
-            r"|(?:make|create|build|get|download|filter|merge|split|translate)_\w+|corpora|data"
+            r"|datasets?|dedup(?:e|lication|licate)?|clean(?:ing|_data)?|scrape|crawl|collect|generate[_-](?:data|instructions?|prompts?)|convert[_-](?:data|dataset)\w*"
+            r"|(?:make|create|build|get|download|filter|merge|split|translate)_(?!\w*?(?:lora|peft|adapter|weight|model|delta|ckpt|checkpoint|wheel|docker))\w+|corp(?:us|ora)|data"
         ),
     ),
-    (TreeRole.EVALUATION, _words(r"eval(?:s|uate|uation|uator)?|benchmarks?|lm[_-]eval|harness")),
+    (
+        TreeRole.EVALUATION,
+        _words(r"eval(?:s|uate|uation|uator)?|bench(?:marks?|marking)?|lm[_-]eval|harness"),
+    ),
     (
         TreeRole.INFERENCE,
         _words(
@@ -104,8 +107,8 @@ PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
 
 # How a path ends is looked at first, and once: behind each of its folders the time would grow with their square.
 CONFIG_FILE = re.compile(
-    r"^(?=.*\.(?:ya?ml|json|toml|gin|cfg)$).*?(?:(?<=/)|^)(configs?|conf|recipes?|ds_configs?|hparams)/"
-    r"|(^|/)(?=[^/]*\.(?:ya?ml|json|toml|gin)$)[^/]*?(deepspeed|ds_|zero\d|(?<![a-z])(?:pre[_-]?)?train(?!ed)|finetune|lora|config)",
+    r"^(?=.*\.(?:ya?ml|json|toml|gin|cfg)$).*?(?:(?<=/)|^)(configs?|conf|recipes?|ds_configs?|hparams|experiments?)/"
+    r"|(^|/)(?=[^/]*\.(?:ya?ml|json|toml|gin)$)[^/]*?(deepspeed|ds_|zero\d|(?<![a-z])(?:pre[_-]?)?train(?!ed)|finetune|sft|lora|hparams|hyper-?_?params?|config)",
     re.IGNORECASE,
 )
 NOT_TRAINING_CONFIG = re.compile(
@@ -117,10 +120,11 @@ DOCS_FILE = re.compile(
 )
 EXAMPLE_FILE = re.compile(r"(^|/)(examples?|recipes|cookbook|samples?|tutorials?)/", re.IGNORECASE)
 CONTAINER_FILE = re.compile(
-    r"(^|/)(dockerfile[^/]*|[^/]*\.dockerfile|docker-compose[^/]*|compose\.ya?ml)$", re.IGNORECASE
+    r"(^|/)((?:docker|container)file[^/]*|[^/]*\.dockerfile|docker-compose[^/]*|compose\.ya?ml)$",
+    re.IGNORECASE,
 )
 PACKAGING_FILE = re.compile(
-    r"(^|/)(setup\.py|setup\.cfg|pyproject\.toml|cargo\.toml|package\.json|conda[^/]*\.ya?ml)$", re.I
+    r"(^|/)(setup\.py|setup\.cfg|pyproject\.toml|cargo\.toml|go\.mod|package\.json|conda[^/]*\.ya?ml)$", re.I
 )
 INSTALLER_FILE = re.compile(
     r"(^|/)(one[_-]click|(start|install|setup|run)[_-](linux|windows|macos|wsl)|install(er)?|webui)[^/]*\.(sh|bat|ps1)$",
@@ -148,7 +152,7 @@ WEIGHT_FILE = re.compile(
     re.IGNORECASE,
 )
 NOT_WEIGHTS = re.compile(
-    r"optimizer|training_args|scheduler|rng_state|random_states|tokenizer|vocab", re.IGNORECASE
+    r"\.index\.json$|optimizer|training_args|scheduler|rng_state|random_states|tokenizer|vocab", re.IGNORECASE
 )
 LICENCE_FILE = re.compile(
     r"(^|/)(?:(?=[^/]*$)[^/]*?(licen[cs]e|copying|use[_-]policy)|licen[cs]es/[^/]+$)", re.IGNORECASE
@@ -164,6 +168,11 @@ NAME_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
     (TreeRole.README, README_FILE),
 )
 """What the name of a file alone tells, whatever folder it lies in."""
+
+ADAPTER_IS_USED = re.compile(
+    r"^(?!.*(?:train|tun|sft))(?=.*lora).*(?<![a-z])(?:merge|apply|convert|export|load(?:er|ing)?|infer\w*|generate?|chat|demo|eval\w*|serve|quanti\w*)(?![a-z])",
+    re.IGNORECASE,
+)
 
 DATA_FILE_BYTES = 20_000
 """A data file below this is an example or a template, not training data."""
@@ -222,6 +231,16 @@ def path_roles(path: str, size: int = 0) -> frozenset[TreeRole]:
         roles = roles.union(_named(name), _named(name.rsplit(".", 1)[0]), *map(_named, folders))
         if path.lower().endswith("setup.py"):
             roles = {TreeRole.CODE}
+        # An adapter that is merged, loaded or talked to has been tuned elsewhere.
+        if (
+            TreeRole.TUNING in roles
+            and ADAPTER_IS_USED.search(name)
+            and not any(TreeRole.TUNING in _named(folder) for folder in folders)
+        ):
+            roles -= {TreeRole.TUNING}
+        # "ptuning/train.sh" and "train_lora.py" train, but not the base.
+        if TreeRole.TUNING in roles:
+            roles -= {TreeRole.TRAINING}
     if folders and any(map(has, _EXAMPLE)) and EXAMPLE_FILE.search(path):
         roles.add(TreeRole.EXAMPLE)
     # A pattern that ends at the end also ends before a line end there.

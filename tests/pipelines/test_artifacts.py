@@ -72,6 +72,27 @@ def test_a_link_has_a_role(linked, text: str, at: str, name: str, role: Role) ->
     assert found[0].origin is Origin.LINK
 
 
+@pytest.mark.parametrize(
+    ("address", "role"),
+    [
+        ("https://github.com/Meadow-Lab/harrow", Role.CODE),
+        ("https://github.com/meadowlab-ai/harrow", Role.CODE),
+        ("https://github.com/the-meadowlab/harrow", Role.CODE),
+        ("https://github.com/thrush/MeadowLab", Role.CODE),
+        ("https://github.com/meadow/harrow", Role.CODE),
+        ("https://github.com/mead/harrow", Role.OTHER),
+        ("https://github.com/thrush/meadowlab-tools", Role.OTHER),
+        ("https://huggingface.co/meadowlab-ai/harrow", Role.OTHER),
+    ],
+)
+def test_an_account_that_is_spelt_unlike_on_the_other_host_is_the_same(
+    linked, address: str, role: Role
+) -> None:
+    only = {MODEL: Role.RL_WEIGHTS}
+    (found,) = linked(f"See {address}", MODEL, seeds=only)
+    assert found.role is role
+
+
 def test_the_passage_that_named_it_goes_with_it(linked) -> None:
     (paper,) = linked("# Sorrel\n\nRead our paper: https://arxiv.org/abs/2401.00001 today.\n")
     assert paper.named_by is not None

@@ -55,6 +55,21 @@ def test_what_resembles_a_name_is_none(text: str) -> None:
     assert named(text) == []
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["cerebras/SlimPajama-627B", "orchard/C4-v2", "thicket/the_pile_deduplicated", "wren/dolma-sample"],
+)
+def test_how_much_of_a_corpus_and_which_version_is_the_corpus(name: str) -> None:
+    assert is_pretraining_corpus(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["orchard/c4-instructions", "wren/dolma-chat", "meadowlab/627B", "thicket/the_pile_of_leaves"]
+)
+def test_what_else_is_called_after_a_corpus_is_not(name: str) -> None:
+    assert not is_pretraining_corpus(name)
+
+
 @pytest.mark.parametrize("text", ["WIKIPEDIA", "wikipedia", "W\u0130K\u0131PED\u0130A", "Wi\u212aipedia"])
 def test_case_is_ignored_for_ordinary_names(text: str) -> None:
     assert named(text) == ["wikipedia"]

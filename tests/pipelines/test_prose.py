@@ -54,6 +54,36 @@ def test_a_section_holds_what_stands_under_it(extracted) -> None:
     assert section["words"] == 5
 
 
+def test_a_table_of_settings_tells_its_topic_whatever_its_heading(extracted) -> None:
+    table = "| layers | 24 |\n|---|---|\n| heads | 16 |\n| hidden size | 2048 |\n| batch size | 512 |\n| learning rate | 3e-4 |\n| optimizer | AdamW |\n"
+    found = extracted("github", "file:README.md", f"# Sorrel\n\n## Training details\n\n{table}")
+    told = {item.value["topic"] for item in found if item.kind == "section"}
+    assert {"training", "hyperparameters", "architecture"} <= told
+    for text in (
+        "## Training details\n\nIt has layers, heads and a hidden size, a batch size, a learning rate and AdamW.\n",
+        f"## Results\n\n{table}",
+        "## Training details\n\n- learning rate\n- batch size\n",
+    ):
+        found = extracted("github", "file:README.md", f"# Sorrel\n\n{text}")
+        told = {item.value["topic"] for item in found if item.kind == "section"}
+        assert not {"hyperparameters", "architecture"} & told, text
+
+
+def test_a_title_that_is_a_name_does_not_speak_for_the_whole_document(extracted) -> None:
+    text = "# Sorrel RLHF\n\nTwo words.\n\n## News\n\nNone of them at all.\n\n```\nmake\n```\n\n## Contact\n\nBy mail.\n"
+    (section,) = values(readme(extracted, text), "section")
+    assert (section["topic"], section["words"], section["code"]) == ("training", 2, False)
+    (section,) = values(extracted("github", "file:training/README.md", text), "section")
+    assert (section["topic"], section["words"], section["code"]) == ("training", 11, True)
+
+
+def test_a_command_within_a_line_is_code(extracted) -> None:
+    text = "## Training\n\n1. Get it with `git clone -b main https://sorrel.example/code`.\n2. Set `lr` and run it.\n"
+    assert values(readme(extracted, text), "section", topic="training")[0]["code"]
+    text = "## Training\n\nThe option `python` names an interpreter, `git` another tool.\n"
+    assert not values(readme(extracted, text), "section", topic="training")[0]["code"]
+
+
 def test_a_heading_is_no_label_of_the_number_below_it(extracted) -> None:
     text = "## Training\n\nFirst.\n\n### Downloads\n\n12 of them at once.\n"
     (section,) = values(readme(extracted, text), "section")
