@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pipelines.evidence import EvidenceSet
 from pipelines.model import Finding, JsonValue, Rating
 from pipelines.rules import views
-from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 SPACE = re.compile(r"huggingface\.co/spaces/(?!\S*leaderboard)|\bdemo\b|playground|//chat\.", re.IGNORECASE)
@@ -55,9 +55,14 @@ def documents_an_api(evidence: EvidenceSet) -> Finding:
         for item in views.statements(evidence, views.seeded_documents(evidence), "api_offer")
         if not views.names_base(evidence, item)
     )
-    found = views.sections(evidence, views.seeded_documents(evidence), "api", words=15) + told
+    found = (
+        views.sections(evidence, views.seeded_documents(evidence), "api", words=15)
+        + told
+        # Calls of it say more than words on it.
+        + evidence.of("section", views.seeded_documents(evidence), topic="api", code=True)
+    )
     if found:
-        return yes(found, f"“{clip(found[0].passage, 80)}”")
+        return yes(found, f"“{views.told_by(found[0], 80)}”")
     pages = tuple(ref for ref in views.homepages(evidence) if ref not in views.main_places(evidence))
     unread = views.unread_documents(evidence, views.main_places(evidence) + pages)
     return (
@@ -73,7 +78,7 @@ def demands_sign_up(evidence: EvidenceSet) -> Finding:
         "hub.gated", views.tuned_models(evidence), gated=("manual", "auto")
     )
     if found:
-        return yes(found, f"“{clip(found[0].passage, 80)}”")
+        return yes(found, f"“{views.told_by(found[0], 80)}”")
     unread = views.unread_documents(evidence, views.main_places(evidence))
     return (
         cannot_tell(unread)
@@ -101,7 +106,7 @@ def has_demo(evidence: EvidenceSet) -> Finding:
     is_over = any(OVER.search(item.passage) for item in found)
     found = () if is_over else tuple(item for item in found if not PROMISED.search(item.passage))
     if found:
-        return yes(found, f"demo: {clip(found[0].passage, 80)}")
+        return yes(found, f"demo: {views.told_by(found[0], 80)}")
     unread = views.unread_documents(evidence, documents)
     return cannot_tell(unread) if unread else no(evidence.places(documents, "demo"))
 
@@ -148,7 +153,7 @@ def project_is_read(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="api",
-    version=4,
+    version=5,
     checks=(
         is_hosted_product,
         has_api_server,

@@ -29,6 +29,8 @@ DOCS_SITE = re.compile(
 )
 SUBSTANCE = 30
 """Words below which a section only points elsewhere."""
+WITH_CODE = 12
+"""Words beside a block of code from which on a section says what the commands do."""
 
 
 def has_published_code(evidence: EvidenceSet) -> Finding:
@@ -53,9 +55,15 @@ def code_is_complete(evidence: EvidenceSet) -> Finding:
     return no([place for finding in ruling.relevant for place in finding.searched] or ["code repositories"])
 
 
+def _shows_commands(value: Mapping[str, JsonValue]) -> bool:
+    return bool(value["code"] and value["words"] >= WITH_CODE and not value["template"])
+
+
 def _explains(evidence: EvidenceSet, at_least: int) -> Finding:
     repositories = views.code_repositories(evidence)
     found = views.sections(evidence, repositories, *CODE_TOPICS, words=SUBSTANCE)
+    # Commands under a sentence that says what they do explain a step, however few the words.
+    found += evidence.of("section", repositories, having=_shows_commands, topic=CODE_TOPICS)
     topics = views.topics_covered(found)
     if len(topics) >= at_least:
         return yes(found, f"READMEs cover {', '.join(sorted(topics))}")
@@ -111,7 +119,7 @@ def has_examples(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="code",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         has_published_code,

@@ -74,10 +74,17 @@ def _named(found: tuple[Evidence, ...]) -> str:
     )
 
 
+def _with_code(evidence: EvidenceSet, repositories: tuple[ArtifactRef, ...]) -> tuple[ArtifactRef, ...]:
+    """All but those whose tree is known to hold no code: what is not there yet is under no licence."""
+    listed = {item.ref for item in evidence.of("tree.files", repositories)}
+    holding = {item.ref for item in views.files(evidence, repositories, "code")}
+    return tuple(ref for ref in repositories if ref in holding or ref not in listed)
+
+
 def code_is_openly_licensed(evidence: EvidenceSet) -> Finding:
     """Is the project's code under an open licence?"""
     repositories = views.code_repositories(evidence)
-    found = stated(evidence, repositories, (None, "code"), frozenset({"open"}))
+    found = stated(evidence, _with_code(evidence, repositories), (None, "code"), frozenset({"open"}))
     if found:
         return yes(found, f"code: {_named(found)}")
     unread = _unread_terms(evidence, repositories)
@@ -199,7 +206,7 @@ def has_any_licence(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="license",
-    version=3,
+    version=4,
     checks=(
         is_hosted_product,
         code_is_openly_licensed,

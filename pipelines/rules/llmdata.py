@@ -88,7 +88,7 @@ def releases_only_part(evidence: EvidenceSet) -> Finding:
     gated += tuple(item for item in evidence.of("hub.data_files", sets) if PART_NAME.search(item.ref.id))
     told = views.statements(evidence, sets, "part_only")
     if gated or told:
-        return yes(gated + told, clip((gated + told)[0].passage))
+        return yes(gated + told, views.told_by((gated + told)[0]))
     unread = evidence.unread(sets, "card")
     return cannot_tell(unread) if unread else no(evidence.places(sets, "extract or gate"))
 
@@ -115,7 +115,7 @@ def describes_data_vaguely(evidence: EvidenceSet) -> Finding:
         evidence, _base_documents(evidence), "own_data", "vague_data"
     ) + views.statements(evidence, _base_documents(evidence), "withheld", about="data")
     if found:
-        return yes(found, f"“{clip(found[0].passage)}”")
+        return yes(found, f"“{views.told_by(found[0])}”")
     return _silent(evidence, _base_documents(evidence), "statements on data")
 
 
@@ -159,11 +159,14 @@ def _known(evidence: EvidenceSet, rating: str) -> Finding:
 
 def base_documents_are_read(evidence: EvidenceSet) -> Finding:
     """Could the documents be read in which the base's data would be told?"""
-    documents = _base_documents(evidence)
+    # Of a product that only has pages, these are where it would be told.
+    documents = _base_documents(evidence) or views.homepages(evidence)
     unread = views.unread_documents(evidence, documents)
     if documents and not unread:
         return yes(
-            evidence.of("hub.gated", documents, at_most=2) or evidence.of("section", documents, at_most=2)
+            evidence.of("hub.gated", documents, at_most=2)
+            or evidence.of("section", documents, at_most=2)
+            or evidence.of("page.title", documents, at_most=1)
         )
     return cannot_tell(unread, note="the base's documents could not all be read")
 
@@ -179,7 +182,7 @@ def is_a_framework(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="llmdata",
-    version=3,
+    version=4,
     checks=(
         has_released_dataset,
         releases_only_part,

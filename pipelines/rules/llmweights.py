@@ -38,7 +38,7 @@ def has_gated_base(evidence: EvidenceSet) -> Finding:
         "hub.weights", bases, form="delta"
     )
     if found:
-        return yes(found, f"{found[0].ref.id} asks for access ({clip(found[0].passage)})")
+        return yes(found, f"{found[0].ref.id} asks for access ({views.told_by(found[0])})")
     unread = evidence.unread(bases, "info")
     return cannot_tell(unread) if unread else no(evidence.places(bases, "gate"))
 
@@ -114,7 +114,7 @@ def is_a_framework(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="llmweights",
-    version=1,
+    version=2,
     checks=(
         has_open_base_weights,
         has_gated_base,

@@ -37,8 +37,8 @@ def _from_trees(evidence: EvidenceSet, roles: tuple[str, ...], count: int, what:
     found = views.files(evidence, repositories, *roles)
     total = views.count_files(found)
     if total >= count:
-        shown = ", ".join(path for item in found[:3] for path in item.value["paths"][:2])
-        return yes(found, f"{what}: {shown}")
+        shown = dict.fromkeys(path for item in found[:3] for path in item.value["paths"][:2])
+        return yes(found, f"{what}: {', '.join(shown)}")
     unread = evidence.unread(repositories, "tree")
     if unread:
         return cannot_tell(unread)
@@ -80,15 +80,6 @@ def documents_training(evidence: EvidenceSet) -> Finding:
 
 def _is_told(value: Mapping[str, JsonValue]) -> bool:
     return bool(value["words"] >= 20)
-
-
-def readmes_are_read(evidence: EvidenceSet) -> Finding:
-    """Could the repositories' READMEs be read, if they have any?"""
-    repositories = views.code_repositories(evidence)
-    unread = views.unread_documents(evidence, repositories)
-    if unread:
-        return cannot_tell(unread)
-    return yes(views.files(evidence, repositories, "readme")[:2])
 
 
 def belongs_to_the_model(evidence: EvidenceSet) -> Finding:
@@ -135,18 +126,17 @@ def has_substantial_code(evidence: EvidenceSet) -> Finding:
     for_users = views.files(evidence, repositories, "demo", "api_server")
     if for_users:
         return yes(for_users, f"for users: {', '.join(for_users[0].value['paths'][:2])}")
-    return _from_trees(evidence, ("code",), MINIMAL, "a code base of some size")
+    return _from_trees(evidence, ("code",), MINIMAL, "code base of some size")
 
 
 RULE = Rule(
     dimension="opencode",
-    version=3,
+    version=4,
     checks=(
         is_hosted_product,
         has_code_repository,
         has_training_code,
         documents_training,
-        readmes_are_read,
         belongs_to_the_model,
         only_tunes,
         has_data_preparation,
@@ -207,8 +197,14 @@ RULE = Rule(
             because="The public code runs the model but does not train it",
         ),
         Row(
+            rating=Rating.PARTIAL,
+            yes=(has_code_repository, documents_training),
+            confidence=0.5,
+            because="Commands for training are documented, though no file is known by its name to hold that code",
+        ),
+        Row(
             rating=Rating.CLOSED,
-            yes=(has_code_repository, readmes_are_read),
+            yes=(has_code_repository,),
             no=(has_training_code, has_substantial_code),
             confidence=0.75,
             because="The repository holds hardly more than what loads the weights",

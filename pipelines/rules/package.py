@@ -17,7 +17,7 @@ from __future__ import annotations
 from pipelines.evidence import EvidenceSet
 from pipelines.model import ArtifactKind, ArtifactRef, Finding, Origin, Rating, Role
 from pipelines.rules import views
-from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 
@@ -69,7 +69,7 @@ def is_made_for_users(evidence: EvidenceSet) -> Finding:
     if seeded_package and packaging:
         return yes(packaging, f"installable from the repository: {packaging[0].value['paths'][0]}")
     if images:
-        return yes(images, f"container image: “{clip(images[0].passage, 80)}”")
+        return yes(images, f"container image: “{views.told_by(images[0], 80)}”")
     unread = views.unread_documents(evidence, repositories)
     return (
         cannot_tell(unread)
@@ -83,14 +83,14 @@ def runs_on_an_unreleased_library(evidence: EvidenceSet) -> Finding:
     models = views.tuned_models(evidence)
     found = views.statements(evidence, models, "unreleased_library")
     if found:
-        return yes(found, f"“{clip(found[0].passage, 120)}”")
+        return yes(found, f"“{views.told_by(found[0])}”")
     unread = views.unread_documents(evidence, models)
     return cannot_tell(unread) if unread else no(evidence.places(models, "support in a library"))
 
 
 RULE = Rule(
     dimension="package",
-    version=2,
+    version=3,
     checks=(is_hosted_product, has_released_package, is_made_for_users, runs_on_an_unreleased_library),
     table=(
         product_row(0.9),

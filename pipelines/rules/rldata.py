@@ -28,6 +28,10 @@ from pipelines.rules.products import is_hosted_product, product_row
 HUB_MODEL = re.compile(r"huggingface\.co/(?!datasets/|spaces/|papers/|docs/)(?P<owner>[\w.-]+)/[\w.-]+")
 ADDRESSED = re.compile(r"\byour\b|[你您]的", re.IGNORECASE)
 """Advice on the reader's own data names none of the project's."""
+OF_TUNING = re.compile(
+    r"fine-?\s?tun|\binstruct|\bsft\b|\bq?lora\b|\bdpo\b|\brlhf\b|\bpreference|微调|指令", re.IGNORECASE
+)
+"""What a sentence that names the base has to say to be on the tuning all the same: fine-tuned from it on in-house data."""
 
 
 def _datasets(evidence: EvidenceSet) -> tuple[ArtifactRef, ...]:
@@ -134,9 +138,17 @@ def names_restricted_data(evidence: EvidenceSet) -> Finding:
 
 
 def names_vanished_data(evidence: EvidenceSet) -> Finding:
-    """Does the tuned card's front matter name datasets that are not there (any more)?"""
-    stated = evidence.of("hub.datasets", views.tuned_models(evidence))
-    names = {str(name).lower() for item in stated for name in item.value["ids"]}
+    """Does the tuned model's card name datasets that are not there (any more), in its front matter or as its data?"""
+    models = views.tuned_models(evidence)
+    fields = evidence.of("hub.datasets", models)
+    linked = tuple(
+        item
+        for item in evidence.of("link", models, kind="hf_dataset", topic=("data", "training"))
+        if not _speaks_of_another_model(evidence, item)
+    )
+    names = {str(name).lower() for item in fields for name in item.value["ids"]}
+    names |= {str(item.value["id"]).lower() for item in linked}
+    stated = fields + linked
     gone = [ref for ref in _datasets(evidence) if ref.id.lower() in names and evidence.is_missing(ref)]
     if gone:
         return yes(stated, f"not there: {', '.join(ref.id for ref in gone[:3])}")
@@ -149,11 +161,28 @@ def withholds_data(evidence: EvidenceSet) -> Finding:
     told = views.statements(evidence, documents, "withheld", about="data") + views.statements(
         evidence, views.tuned_models(evidence), "own_data", "coming_soon", about="data"
     )
-    found = tuple(item for item in told if not views.names_base(evidence, item))
+    found = _on_tuning(evidence, told)
     if found:
-        return yes(found, f"“{clip(found[0].passage)}”")
+        return yes(found, f"“{views.told_by(found[0])}”")
     unread = _unread(evidence)
     return cannot_tell(unread) if unread else no(evidence.places(documents, "statements on tuning data"))
+
+
+def card_withholds_data(evidence: EvidenceSet) -> Finding:
+    """Does the tuned model's own card say that some of its tuning data is not released?"""
+    cards = views.tuned_models(evidence)
+    found = _on_tuning(evidence, views.statements(evidence, cards, "withheld", "own_data", about="data"))
+    if found:
+        return yes(found, f"“{views.told_by(found[0])}”")
+    unread = views.unread_documents(evidence, cards)
+    return cannot_tell(unread) if unread else no(evidence.places(cards, "statements on tuning data"))
+
+
+def _on_tuning(evidence: EvidenceSet, told: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+    """Those of some statements on data that are not on the base's."""
+    return tuple(
+        item for item in told if OF_TUNING.search(item.passage) or not views.names_base(evidence, item)
+    )
 
 
 def ships_a_tuned_model(evidence: EvidenceSet) -> Finding:
@@ -166,7 +195,7 @@ def ships_a_tuned_model(evidence: EvidenceSet) -> Finding:
 
 RULE = Rule(
     dimension="rldata",
-    version=2,
+    version=3,
     checks=(
         is_hosted_product,
         has_released_dataset,
@@ -176,6 +205,7 @@ RULE = Rule(
         names_restricted_data,
         names_vanished_data,
         withholds_data,
+        card_withholds_data,
         ships_a_tuned_model,
     ),
     table=(
@@ -183,7 +213,7 @@ RULE = Rule(
         Row(
             rating=Rating.OPEN,
             yes=(stated_sets_are_public,),
-            unless=(names_restricted_data,),
+            unless=(names_restricted_data, card_withholds_data),
             confidence=0.7,
             because="All tuning data that the card states is public",
         ),

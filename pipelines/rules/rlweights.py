@@ -18,7 +18,7 @@ from __future__ import annotations
 from pipelines.evidence import EvidenceSet
 from pipelines.model import Evidence, Finding, Rating
 from pipelines.rules import views
-from pipelines.rules.engine import Row, Rule, cannot_tell, clip, no, yes
+from pipelines.rules.engine import Row, Rule, cannot_tell, no, yes
 from pipelines.rules.products import is_hosted_product, product_row
 
 
@@ -43,7 +43,7 @@ def is_gated(evidence: EvidenceSet) -> Finding:
     models = views.tuned_models(evidence)
     found = evidence.of("hub.gated", models, gated=("manual", "auto"))
     if found:
-        return yes(found, f"{found[0].ref.id} asks for access ({clip(found[0].passage)})")
+        return yes(found, f"{found[0].ref.id} asks for access ({views.told_by(found[0])})")
     unread = evidence.unread(models, "info")
     return cannot_tell(unread) if unread else no(evidence.places(models, "gate"))
 
@@ -55,7 +55,7 @@ def is_incomplete(evidence: EvidenceSet) -> Finding:
     found = evidence.of("hub.weights", models, form=("delta", "adapter"))
     told = views.statements(evidence, models, "delta")
     if found or (told and len(told) >= 2 and not whole) or (told and _card_opens_with(told)):
-        return yes(found + told, f"not whole: {clip((found + told)[0].passage)}")
+        return yes(found + told, f"not whole: {views.told_by((found + told)[0])}")
     unread = evidence.unread(models, "card")
     return cannot_tell(unread) if unread else no(evidence.places(models, "delta or adapter"))
 
@@ -66,7 +66,7 @@ def _card_opens_with(told: tuple[Evidence, ...]) -> bool:
 
 RULE = Rule(
     dimension="rlweights",
-    version=2,
+    version=3,
     checks=(is_hosted_product, has_weight_files, is_gated, is_incomplete),
     table=(
         product_row(0.9),

@@ -14,6 +14,7 @@ from pipelines.evidence import EvidenceSet, Reading, kept
 from pipelines.extract.parts import LICENCE_PART
 from pipelines.known import Having
 from pipelines.model import ArtifactKind, ArtifactRef, Evidence, Origin, Role
+from pipelines.rules.engine import clip
 
 DOCUMENT_PART = re.compile(
     r".*(?:card|page)|file:.*\.(?:md|mdx|rst|txt|markdown)|file:readme[^/]*", re.IGNORECASE
@@ -227,6 +228,22 @@ def statements(
     if about is None:
         return evidence.of("statement", refs, says=says)
     return evidence.of("statement", refs, says=says, about=about)
+
+
+def told_by(item: Evidence, length: int = 120) -> str:
+    """The passage of a statement on one line, cut so that the words by which it says so are among what is left."""
+    passage = item.passage
+    if item.kind != "statement" or len(passage) <= length:
+        return clip(passage, length)
+    # Only here and seldom: extractors take long to load.
+    from pipelines.extract.statements import STATEMENTS
+
+    telling = STATEMENTS[item.value["says"]].search(passage)
+    if telling is None or telling.end() < length:
+        return clip(passage, length)
+    begin = min(telling.start(), telling.end() - length * 3 // 4)
+    word = passage.find(" ", begin, begin + 20) + 1
+    return "…" + clip(passage[word if 0 < word <= telling.start() else begin :], length)
 
 
 def files(

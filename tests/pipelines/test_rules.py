@@ -11,6 +11,7 @@ import re
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from pipelines.extract.topics import Topic
 from pipelines.extract.tree import TreeRole
 from pipelines.model import (
     MAIN_PART,
+    ArtifactKind,
     ArtifactRef,
     Evidence,
     Finding,
@@ -38,7 +40,7 @@ from pipelines.model import (
 )
 from pipelines.propose import RATIONALE_LENGTH, gists, propose
 from pipelines.rubric import load_rubric
-from pipelines.rules import all_rules, api, papers
+from pipelines.rules import all_rules, api, papers, views
 from pipelines.rules.engine import (
     Row,
     Rule,
@@ -441,6 +443,27 @@ def test_gists_tell_what_proposals_tell(cases) -> None:
     proposed = [proposal for case in several for proposal in propose(case.evidence, RUBRIC)]
     for gist, proposal in zip(told, proposed, strict=True):
         assert all(getattr(proposal, name) == value for name, value in gist._asdict().items())
+
+
+@pytest.mark.parametrize("before", [0, 40, 100, 119, 200, 600])
+def test_a_statement_is_cut_so_that_the_words_that_state_it_are_left(before: int) -> None:
+    text = f"{'It was tuned in many ways ' * (before // 26)}on conversations that we cannot share for reasons of privacy."
+    item = Evidence(
+        kind="statement",
+        ref=ArtifactRef(kind=ArtifactKind.GITHUB, id="meadowlab/sorrel"),
+        part="file:README.md",
+        url="https://github.com/meadowlab/sorrel",
+        fetched_at=datetime(2026, 1, 1, tzinfo=UTC),
+        sha256="0" * 64,
+        where=Quote(start=0, end=len(text), text=text),
+        value={"says": "withheld", "about": "data"},
+    )
+    for length in (80, 120):
+        told = views.told_by(item, length)
+        assert "cannot share" in told
+        assert len(told) <= length + 1
+        assert told.strip("…") in text
+    assert views.told_by(replace(item, kind="section", value={}), 80) == clip(text, 80)
 
 
 def test_a_digest_of_evidence_is_that_of_canonical_json(cases) -> None:
