@@ -12,6 +12,7 @@ from pipelines.extract.licence_table import (
     LicenceId,
     is_open,
     licences_in_expression,
+    name_key,
     normalise_licence,
 )
 from pipelines.extract.parts import NAMELESS, OTHER
@@ -111,9 +112,18 @@ def tags_of_front_matter(data: Mapping[str, JsonValue]) -> Iterator[LicenceTag]:
         yield more
 
 
+def _meant_by(name: str) -> LicenceId | None:
+    """The licence of this name. Of one that is called a RAIL that much is known: it restricts what may be done."""
+    known = normalise_licence(name)
+    return "openrail" if known is None and _RAIL & set(name_key(name)) else known
+
+
+_RAIL = frozenset({"rail", "openrail"})
+
+
 def _named_more_precisely(data: Mapping[str, JsonValue]) -> LicenceTag | None:
     """The licence that `license_name` or else `license_link` means."""
-    for key, meaning in (("license_name", normalise_licence), ("license_link", licence_of_link)):
+    for key, meaning in (("license_name", _meant_by), ("license_link", licence_of_link)):
         value = as_text(data.get(key)).strip()
         known = meaning(value)
         if known is not None and known not in NAMELESS:

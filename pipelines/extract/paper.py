@@ -11,8 +11,9 @@ from pipelines.model import Evidence
 ACCEPTED = re.compile(
     r"""\b(?:accepted|(?<!be\ )published\ (?:in|as|by|at)|appear(?:s|ed|ing)?\ (?:in|at)|presented\ (?:in|at)|camera[- ]ready|proceedings)\b
         (?!\ (?:https?:|under\ review))
-      | (?:^|[,;(]|\b(?:findings|proc\.?|oral|spotlight|poster|paper)\ (?:of|at|in)(?:\ the)?)\s*(?:(?!for\b)\w+\s+)?(?:ACL|EMNLP|NAACL|EACL|AACL|COLING|LREC(?:-COLING)?|NeurIPS|NIPS|ICML|ICLR|AAAI|IJCAI|KDD|WWW|CVPR|TACL|TMLR
-          |JMLR|COLM|CoNLL|INTERSPEECH)\b[\s'’]*(?:20)?\d\d""",
+      | \b(?:International\ Conference\ on|Annual\ (?:Meeting|Conference)\ of|Transactions\ (?:of|on)|Advances\ in\ Neural\ Information)\b
+      | (?:^(?:in\b)?|[,;(]|\b(?:findings|proc\.?|oral|spotlight|poster|paper)\ (?:of|at|in)(?:\ the)?)\s*(?:(?!for\b)\w+\s+)?(?:ACL|EMNLP|NAACL|EACL|AACL|COLING|LREC(?:-COLING)?|NeurIPS|NIPS|ICML|ICLR|AAAI|IJCAI|KDD|WWW|CVPR|TACL|TMLR
+          |JMLR|COLM|CoNLL|INTERSPEECH)\b(?:-HLT\b)?[\s'’),]*(?:20)?\d\d""",
     re.VERBOSE | re.IGNORECASE,
 )
 NOT_ACCEPTED = re.compile(

@@ -112,6 +112,8 @@ def test_a_model_has_no_data_files_and_a_dataset_no_weights(extracted) -> None:
         ("license: [mit, cc-by-4.0]", "MIT", ["CC-BY-4.0"]),
         ("license: other\nlicense_name: meadow-terms", "other", []),
         ("license: other\nlicense_name: apache-2.0", "Apache-2.0", []),
+        ("license: other\nlicense_name: meadow-rail-1.1", "openrail", []),
+        ("license: other\nlicense_name: meadow-trail-1.1", "other", []),
         ("license: mit\nlicense_name: meadow-terms", "MIT", []),
         ("license: meadow-terms", "meadow-terms", []),
         ("license_name: meadow-terms", "other", []),

@@ -47,6 +47,9 @@ def test_an_entry_is_read(extracted) -> None:
         "NeurIPS 2023 (Spotlight)",
         "Oral at COLM 2024",
         "Camera-ready version",
+        "In NAACL-HLT 2024",
+        "International Conference on Learned Hedges (ICLR), 2024",
+        "Transactions of the Garden Society, vol. 3",
     ],
 )
 def test_an_acceptance_is_a_sign_of_review(extracted, comment: str) -> None:
@@ -71,6 +74,8 @@ def test_an_acceptance_is_a_sign_of_review(extracted, comment: str) -> None:
         "Models are published under MIT",
         "A typo appears corrected in v2",
         "The tactical placement of plants in 2023",
+        "Submitted to the International Conference on Learned Hedges",
+        "It advances on what in 2023 was known",
         "",
         None,
         7,
