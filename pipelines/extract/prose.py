@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.extract.base import Source
+from pipelines.extract.bibtex import Entries
 from pipelines.extract.corpora import find_corpora
 from pipelines.extract.hub import front_matter_facts
 from pipelines.extract.licences import find_licence_mentions
@@ -41,10 +42,6 @@ MEASURED_OR_COMPARED = re.compile(
     r"\b(?:evaluat|benchmark|perplexity|unlike|compared|outperform|similar\s+to)|评测|对比", re.IGNORECASE
 )
 
-BIBTEX_ENTRY = re.compile(r"@[A-Za-z]+[ \t]*\{")
-BIBTEX_END = re.compile(r"\n[ \t]*\r?\n|\n[ \t]{0,3}(?:```|~~~|#)")
-"""An empty line, the end of a block of code, or a heading: what follows belongs to no entry that was left unclosed."""
-LONGEST_ENTRY = 4000
 
 _DATA_TOPICS = frozenset(
     {Topic.DATA, Topic.TRAINING, Topic.COLLECTION, Topic.COMPOSITION, Topic.PREPROCESSING}
@@ -111,6 +108,7 @@ def _front_matter(source: Source, document: Document) -> Iterator[Evidence]:
 def _links(source: Source, document: Document, places: _Places) -> Iterator[Evidence]:
     seen: set[tuple[str, str]] = set()
     cited: set[str] = set()
+    entries = Entries(source.text)
     for link in document.links:
         ref = None if link.is_image else classify_url(link.url)
         if ref is None or (ref.kind.value, ref.id.lower()) in seen or ref == source.snapshot.ref:
@@ -119,14 +117,14 @@ def _links(source: Source, document: Document, places: _Places) -> Iterator[Evid
             break
         seen.add((ref.kind.value, ref.id.lower()))
         start, end = _line_around(source.text, link.start, link.end)
-        found = _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start)
+        found = _link(source, places, ref.kind.value, ref.id, start, end, link.text, link.start, entries)
         if found.value["bibtex"] and ref.kind is ArtifactKind.ARXIV:
             cited.add(ref.id)
         yield found
     for arxiv_id, start, end in find_arxiv_ids(source.text):
         is_new = (ArtifactKind.ARXIV.value, arxiv_id) not in seen
         # A paper that prose names first and that is to be cited at the end is told both ways.
-        is_cited = arxiv_id not in cited and _is_in_bibtex(source.text, start)
+        is_cited = arxiv_id not in cited and entries.hold(start)
         if is_cited:
             cited.add(arxiv_id)
         if is_new or is_cited:
@@ -135,14 +133,21 @@ def _links(source: Source, document: Document, places: _Places) -> Iterator[Evid
             seen.add((ArtifactKind.ARXIV.value, arxiv_id))
             around = _line_around(source.text, start, end)
             yield _link(
-                source, places, ArtifactKind.ARXIV.value, arxiv_id, *around, source.text[start:end], start
+                source,
+                places,
+                ArtifactKind.ARXIV.value,
+                arxiv_id,
+                *around,
+                source.text[start:end],
+                start,
+                entries,
             )
     for doi, start, end in find_dois(source.text):
         address = f"https://doi.org/{doi.lower()}"
         if (ArtifactKind.WEB.value, address) not in seen and len(seen) < LINKS:
             seen.add((ArtifactKind.WEB.value, address))
             around = _line_around(source.text, start, end)
-            yield _link(source, places, ArtifactKind.WEB.value, address, *around, doi, start)
+            yield _link(source, places, ArtifactKind.WEB.value, address, *around, doi, start, entries)
 
 
 def _link(
@@ -154,10 +159,11 @@ def _link(
     end: int,
     text: str,
     position: int,
+    entries: Entries,
 ) -> Evidence:
     topics = places.topics(position)
     passage = source.text[start:end]
-    in_bibtex = _is_in_bibtex(source.text, position)
+    in_bibtex = entries.hold(position)
     return source.quote(
         "link",
         start,
@@ -169,19 +175,6 @@ def _link(
         own=bool(FIRST_PERSON.search(passage)),
         bibtex=in_bibtex,
     )
-
-
-def _is_in_bibtex(text: str, position: int) -> bool:
-    """Does a position stand in an entry of BibTeX: behind where one begins, and before its brackets close?"""
-    begin = max(0, position - LONGEST_ENTRY)
-    at = text.rfind("@", begin, position)
-    while at >= 0:
-        entry = BIBTEX_ENTRY.match(text, at)
-        if entry is not None and entry.end() <= position:
-            is_open = text.count("{", at, position) > text.count("}", at, position)
-            return is_open and BIBTEX_END.search(text, entry.end(), position) is None
-        at = text.rfind("@", begin, at)
-    return False
 
 
 def _line_around(text: str, start: int, end: int) -> tuple[int, int]:

@@ -35,6 +35,8 @@ OVER = re.compile(
     re.IGNORECASE,
 )
 """What is said of a demo that there was."""
+SUBSTANCE = 15
+"""Words below which a section on an API only points elsewhere."""
 PROMISED = re.compile(r"\bcoming\s+soon\b|\bwill\s+(?:be|release)|即将", re.IGNORECASE)
 
 
@@ -48,6 +50,13 @@ def has_api_server(evidence: EvidenceSet) -> Finding:
     return cannot_tell(unread) if unread else no(evidence.places(repositories, "server code"))
 
 
+def _tells(section: Mapping[str, JsonValue]) -> bool:
+    """Has it some substance? Calls of an API say more than words on it."""
+    if section["template"]:
+        return False
+    return bool(section["code"] or section["words"] + 4 * section["items"] >= SUBSTANCE)
+
+
 def documents_an_api(evidence: EvidenceSet) -> Finding:
     """Do the documents describe an API: a section on it, or its addresses?"""
     told = tuple(
@@ -55,12 +64,7 @@ def documents_an_api(evidence: EvidenceSet) -> Finding:
         for item in views.statements(evidence, views.seeded_documents(evidence), "api_offer")
         if not views.names_base(evidence, item)
     )
-    found = (
-        views.sections(evidence, views.seeded_documents(evidence), "api", words=15)
-        + told
-        # Calls of it say more than words on it.
-        + evidence.of("section", views.seeded_documents(evidence), topic="api", code=True)
-    )
+    found = evidence.of("section", views.seeded_documents(evidence), having=_tells, topic="api") + told
     if found:
         return yes(found, f"“{views.told_by(found[0], 80)}”")
     pages = tuple(ref for ref in views.homepages(evidence) if ref not in views.main_places(evidence))

@@ -55,15 +55,19 @@ def code_is_complete(evidence: EvidenceSet) -> Finding:
     return no([place for finding in ruling.relevant for place in finding.searched] or ["code repositories"])
 
 
-def _shows_commands(value: Mapping[str, JsonValue]) -> bool:
-    return bool(value["code"] and value["words"] >= WITH_CODE and not value["template"])
+def _explains_a_step(section: Mapping[str, JsonValue]) -> bool:
+    """Has it some substance? Commands under a sentence that says what they do explain a step, however few the words."""
+    if section["template"]:
+        return False
+    return bool(
+        section["words"] + 4 * section["items"] >= SUBSTANCE
+        or (section["code"] and section["words"] >= WITH_CODE)
+    )
 
 
 def _explains(evidence: EvidenceSet, at_least: int) -> Finding:
     repositories = views.code_repositories(evidence)
-    found = views.sections(evidence, repositories, *CODE_TOPICS, words=SUBSTANCE)
-    # Commands under a sentence that says what they do explain a step, however few the words.
-    found += evidence.of("section", repositories, having=_shows_commands, topic=CODE_TOPICS)
+    found = evidence.of("section", repositories, having=_explains_a_step, topic=CODE_TOPICS)
     topics = views.topics_covered(found)
     if len(topics) >= at_least:
         return yes(found, f"READMEs cover {', '.join(sorted(topics))}")

@@ -233,6 +233,8 @@ DEAR = {
     "a link's text of blanks": "[" + "\t" * 1900 + "x](b)\n\n",
     "a heading of brackets": "# " + "[" * 900 + "\n\n",
     "emphasis that nobody ends": "**" + "a*" * 1900 + "\n\n",
+    "a paper behind marks that begin no entry": "@" * 40 + " arXiv:2401.00001\n",
+    "entries in entries that nobody ends": "@a{arXiv:2401.00001 " * 190 + "\n",
 }
 
 
