@@ -23,7 +23,13 @@ from pipelines.rules.engine import Rule
 
 ROOT = Path(__file__).resolve().parent.parent
 # What plays invented projects, and what was recorded of some, are no documents of ours.
-NOT_OURS = ("sandbox/world/", "tests/recordings/", "tests/cases/")
+NOT_OURS = (
+    "sandbox/world/",
+    "tests/recordings/",
+    "tests/cases/",
+    "tests/corpus/invented/github/",
+    "tests/corpus/invented/huggingface/",
+)
 DOCUMENTS = sorted(
     str(path.relative_to(ROOT))
     for path in ROOT.rglob("*.md")

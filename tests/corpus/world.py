@@ -79,9 +79,10 @@ class Services:
 
 
 @contextmanager
-def serve(shared: Path, *options: str) -> Iterator[Services]:
-    """The server over the corpus, for as long as the block lasts."""
-    command = [sys.executable, "-m", "upstreams", "--corpus", str(shared / "corpus"), "--port", "0", *options]
+def serve(shared: Path, *options: str, corpus: Path | None = None) -> Iterator[Services]:
+    """The server over the recorded corpus, or over another one, for as long as the block lasts."""
+    folder = corpus or shared / "corpus"
+    command = [sys.executable, "-m", "upstreams", "--corpus", str(folder), "--port", "0", *options]
     environment = {**os.environ, "PYTHONPATH": str(shared)}
     # What it says of answers that it was told to break off is no news.
     with tempfile.TemporaryFile() as said:
