@@ -10,6 +10,7 @@ BENCHMARKS = {
     "latency": "how long a night takes when every answer does",
     "faults": "nights with broken services",
     "kills": "nights that are killed",
+    "altered": "nights over a corpus that says the same in other words, forms and orders",
     "scale": "nights with thousands of projects",
     "rerate": "how many projects a second are rated again from what is stored",
     "licences": "how well and how fast licence texts are recognised",

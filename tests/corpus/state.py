@@ -63,6 +63,17 @@ def load_state(desk: Desk) -> State:
     )
 
 
+def load_classes(desk: Desk) -> Mapping[Cell, Rating | None]:
+    """What is proposed for every cell, without the evidence for it, which takes long to load."""
+    engine = make_engine(desk.env["OPENNESS_DATABASE_URL"])
+    try:
+        with session_scope(engine) as session:
+            stored = load_proposals(session)
+            return {(each.proposal.slug, each.proposal.dimension): each.proposal.rating for each in stored}
+    finally:
+        engine.dispose()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """How a state differs from the one that it should be: lines for people, one a thing."""
