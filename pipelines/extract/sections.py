@@ -143,6 +143,7 @@ _BUILD = re.compile(
     re.IGNORECASE,
 )
 _SEVERAL = 3
+"""So many different words of _SET_UP or _BUILD in tables and lists tell of hyper-parameters or of the architecture."""
 
 
 def _topics(section: Section, stretches: _Stretches) -> tuple[Topic, ...]:

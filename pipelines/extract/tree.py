@@ -69,7 +69,7 @@ PATH_ROLES: tuple[tuple[TreeRole, re.Pattern[str]], ...] = (
     (
         TreeRole.TUNING,
         _words(
-            r"finetun(?:e|ing|er)|fine[_-]tun(?:e|ing)|tun(?:e|ing)|(?:p|prompt|prefix)[_-]?tun(?:e|ing)|sft|rlhf|ppo|dpo|orpo|grpo|kto|run[_-]clm\w*|q?lora|reward[_-]?model(?:ing|s)?|rm"
+            r"finetuner|(?:fine|p|prompt|prefix)?[_-]?tun(?:e|ing)|sft|rlhf|ppo|dpo|orpo|grpo|kto|run[_-]clm\w*|q?lora|reward[_-]?model(?:ing|s)?|rm"
             r"|instruct(?:ion)?[_-]?(?:tun(?:e|ing)|fine\w+)|align(?:ment)?"
         ),
     ),
@@ -173,6 +173,7 @@ ADAPTER_IS_USED = re.compile(
     r"^(?!.*(?:train|tun|sft))(?=.*lora).*(?<![a-z])(?:merge|apply|convert|export|load(?:er|ing)?|infer\w*|generate?|chat|demo|eval\w*|serve|quanti\w*)(?![a-z])",
     re.IGNORECASE,
 )
+"""Names of files that merge, load or run an adapter, and do not train one."""
 
 DATA_FILE_BYTES = 20_000
 """A data file below this is an example or a template, not training data."""

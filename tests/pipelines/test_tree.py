@@ -19,7 +19,8 @@ HAS = {
     "scripts/pre-training/run.sh": {R.PRETRAINING},
     "fine_tune.py": {R.TUNING},
     "tune.py": {R.TUNING},
-    "run_clm.py": {R.PRETRAINING},
+    # It may train from scratch or tune: the name does not tell.
+    "run_clm.py": {R.PRETRAINING, R.TUNING},
     "dedupe.py": {R.DATA_PREPARATION},
     "corpus/build.py": {R.DATA_PREPARATION},
     "bench/speed.py": {R.EVALUATION},
