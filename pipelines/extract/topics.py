@@ -78,7 +78,7 @@ _HEADINGS: dict[Topic, str] = {
         |evaluaci|évaluation|bewertung|resultados|résultats|ergebnisse|評価|평가""",
     Topic.INTENDED_USE: r"""
         intended|\buses\b|(?<!some\ )(?<!example\ )\buse[-\ ]cases?\b|(?:direct|downstream|primary|prohibited|acceptable)[\ -]+(?:and\ \w+\ )?use
-        |misuse|out[-\ ]of[-\ ]scope|\bpurpose\b|\bwhat\b.{1,30}\b(?:is|can\ be|be\ used|are)\ for\b|\bwho\ is\b.{1,30}\bfor\b
+        |misuse|out[-\ ]of[-\ ]scope|(?<!general[\ -])(?<!multi[\ -])\bpurpose\b|\bwhat\b.{1,30}\b(?:is|can\ be|be\ used|are)\ for\b|\bwho\ is\b.{1,30}\bfor\b
         |\bnot\ (?:be\ used|suitable|intended|meant)\ for\b|suitable\ (?:for|use)|applications|who\ should
         |用途|使用范围|适用场景|应用场景
         |usos?\ previstos?|utilisation\ prévue|verwendungszweck|想定""",

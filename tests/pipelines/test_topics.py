@@ -109,6 +109,8 @@ NOT_TOPICS = {
     "环境影响": {T.INSTALLATION},
     "Users": {T.INTENDED_USE},
     "Because": {T.INTENDED_USE},
+    "A general-purpose assistant": {T.INTENDED_USE},
+    "General Purpose Chatbot": {T.INTENDED_USE},
     "Models trained on it": {T.DATA},
     "Training settled": {T.DATA},
     "Legally binding": {T.LICENCE},
